@@ -1,0 +1,23 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""LAPA without ROS: an Observation becomes an ActionChunk, a chunk becomes a safe joint command.
+
+Nothing in this package imports ROS, and importing this file imports nothing else.
+
+=============  ==========================================================  ==================
+module         what it does                                                may import
+=============  ==========================================================  ==================
+errors         the named errors a user can act on                          nothing of ours
+paths          where robots, URDFs and models lie, installed or not        errors
+types          Observation, ActionChunk, RobotState                        errors
+robot          one robot read from YAML and checked                        errors, paths, types
+data           messages, images and buffers of a robot's streams           the above, numpy
+control        ActionChunk -> joint command, or a hold with its reason     the above, mink
+sim            the MuJoCo twin of a robot                                  the above, mujoco
+model          VQGAN, LAPA, tokens, checkpoints of the reference           errors, types, torch
+policy         Observation -> ActionChunk, fast                            model, data
+cli            the `lapa` command; imports each part only when asked       everything
+=============  ==========================================================  ==================
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,110 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""Typed reading of one mapping of a YAML file; every error names its place.
+
+Keys are taken one by one; `finish` then refuses the keys nobody asked for, so that a
+misspelt key never turns into a default.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from lapa_core.errors import ConfigError, unknown
+from lapa_core.types import FloatArray
+
+
+class Section:
+    """A mapping and where it stands in its file."""
+
+    def __init__(self, content: object, where: str) -> None:
+        if not isinstance(content, Mapping):
+            raise ConfigError(f"{where} must be a mapping, got {type(content).__name__}")
+        self.where = where
+        self._content = content
+        self._taken: set[str] = set()
+
+    def _take(self, key: str) -> object:
+        self._taken.add(key)
+        if key not in self._content:
+            present = ", ".join(repr(str(k)) for k in self._content)
+            raise ConfigError(f"{self.where}: {key!r} is missing (present: {present})")
+        return self._content[key]
+
+    def text(self, key: str) -> str:
+        """A non-empty string."""
+        value = self._take(key)
+        if not isinstance(value, str) or not value:
+            raise ConfigError(f"{self.where}: {key} must be text, got {value!r}")
+        return value
+
+    def choice(self, key: str, valid: Iterable[str]) -> str:
+        """One of the valid strings."""
+        value = self.text(key)
+        if value not in (listed := list(valid)):
+            raise ConfigError(unknown(key, value, listed, self.where))
+        return value
+
+    def number(self, key: str) -> float:
+        """A finite number."""
+        value = self._take(key)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ConfigError(f"{self.where}: {key} must be a number, got {value!r}")
+        if not math.isfinite(value):
+            raise ConfigError(f"{self.where}: {key} must be finite, got {value!r}")
+        return float(value)
+
+    def positive(self, key: str) -> float:
+        """A finite number above zero."""
+        value = self.number(key)
+        if value <= 0:
+            raise ConfigError(f"{self.where}: {key} must be above 0, got {value!r}")
+        return value
+
+    def integer(self, key: str, minimum: int | None = None) -> int:
+        """A whole number, at least `minimum` where given."""
+        value = self._take(key)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ConfigError(f"{self.where}: {key} must be a whole number, got {value!r}")
+        if minimum is not None and value < minimum:
+            raise ConfigError(f"{self.where}: {key} must be at least {minimum}, got {value}")
+        return value
+
+    def vector(self, key: str, length: int) -> FloatArray:
+        """(length,) finite float64, read-only."""
+        value = self._take(key)
+        if not isinstance(value, list) or len(value) != length:
+            raise ConfigError(f"{self.where}: {key} must list {length} numbers, got {value!r}")
+        numbers = Section(dict(enumerate(value)), f"{self.where}: {key}")
+        array = np.array([numbers.number(i) for i in range(length)])  # type: ignore[arg-type]
+        array.setflags(write=False)
+        return array
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """A non-empty list of different strings."""
+        value = self._take(key)
+        if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
+            raise ConfigError(f"{self.where}: {key} must list names, got {value!r}")
+        if len(set(value)) != len(value):
+            raise ConfigError(f"{self.where}: {key} has a name twice: {value!r}")
+        return tuple(value)
+
+    def section(self, key: str) -> Section:
+        """The mapping under `key`."""
+        return Section(self._take(key), f"{self.where}: {key}")
+
+    def sections(self, key: str) -> list[Section]:
+        """The mappings of the list under `key`, at least one."""
+        value = self._take(key)
+        if not isinstance(value, list) or not value:
+            raise ConfigError(f"{self.where}: {key} must list at least one mapping")
+        return [Section(v, f"{self.where}: {key}[{i}]") for i, v in enumerate(value)]
+
+    def finish(self) -> None:
+        """Refuse keys that nothing has read."""
+        extra = [str(k) for k in self._content if k not in self._taken]
+        if extra:
+            raise ConfigError(unknown("key", extra[0], sorted(self._taken), self.where))
