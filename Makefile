@@ -1,0 +1,34 @@
+# The commands of the project. Each sets up .venv itself, the first time and after changes.
+PY := .venv/bin/python
+ROBOT ?= wx250s
+SECONDS ?= 60
+OUT ?= demo_out
+export MUJOCO_GL ?= egl
+
+.PHONY: help setup demo test test-slow check colcon clean
+
+help:
+	@echo "make demo    closed loop in simulation: real nodes over DDS, $(SECONDS) s, results in $(OUT)/"
+	@echo "make test    every test but the slow proofs     make test-slow  the slow proofs"
+	@echo "make check   lint, types and the fast tests     make clean      remove .venv and results"
+
+setup:
+	@tools/setup.sh
+
+demo: setup
+	@$(PY) -m lapa_core.cli demo --robot $(ROBOT) --seconds $(SECONDS) --out $(OUT)
+
+test: setup
+	$(PY) -m pytest -m "not slow" test
+
+test-slow: setup
+	$(PY) -m pytest -m slow test
+
+check: setup
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m pytest -q -m "not slow and not torch and not ros and not sim" test
+
+clean:
+	rm -rf .venv build install log $(OUT)

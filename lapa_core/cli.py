@@ -1,0 +1,60 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""The `lapa` command: finds the sub-command and imports only that one.
+
+A sub-command is a module with `run(parser, argv) -> int`. A `LapaError` becomes one line and
+exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from lapa_core import __version__
+from lapa_core.errors import LapaError, unknown
+
+# name -> (module, what it does); the order is that of `lapa --help`.
+COMMANDS = {
+    "demo": ("lapa_core.commands.demo", "a robot in simulation, from camera to motion"),
+    "infer": ("lapa_core.commands.infer", "one image and an instruction -> codes and action"),
+    "info": ("lapa_core.commands.info", "what a checkpoint is and for which robot"),
+    "init": ("lapa_core.commands.init", "a runnable checkpoint with random weights"),
+    "convert": ("lapa_core.commands.convert", "released files -> a checkpoint"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a sub-command; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if words else 2
+    if words[0] == "--version":
+        print(f"lapa {__version__}")
+        return 0
+    name, *rest = words
+    if name not in COMMANDS:
+        print(f"lapa: {unknown('command', name, COMMANDS, 'lapa')}", file=sys.stderr)
+        return 2
+    module, what = COMMANDS[name]
+    parser = argparse.ArgumentParser(prog=f"lapa {name}", description=what)
+    try:
+        return int(importlib.import_module(module).run(parser, rest))
+    except LapaError as error:
+        print(f"lapa {name}: {error}", file=sys.stderr)
+        return 2
+
+
+def usage() -> str:
+    """Text of `lapa --help`."""
+    lines = [f"  {name:<10}{what}" for name, (_, what) in COMMANDS.items()]
+    return "\n".join(
+        ["usage: lapa COMMAND ...", "", *lines, "", "`lapa COMMAND --help` lists its arguments."]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

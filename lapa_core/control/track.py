@@ -1,0 +1,204 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""One arm's target, command and measured pose: plans a step, and follows it tick by tick.
+
+Knows neither authority nor chunks. `plan` decides without changing anything, so that a step of
+two arms is taken by both or by none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lapa_core.control.compose import Pose, angle_between, compose, difference
+from lapa_core.control.kinematics import ArmKinematics
+from lapa_core.control.limits import Refusal, clamp_step, clamp_workspace
+from lapa_core.control.params import ControlParams
+from lapa_core.control.plausibility import JointMonitor
+from lapa_core.control.player import Segment
+from lapa_core.description import Description
+from lapa_core.errors import UnsafeAction
+from lapa_core.robot import Arm
+from lapa_core.types import FloatArray, JointCommand
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A step that may be taken.
+
+    Attributes:
+        target: pose at its end.
+        opening: of the gripper at its end, 0 .. 1.
+        executed: (7,) the delta after all clamps.
+        interventions: which clamps it met.
+    """
+
+    target: Pose
+    opening: float
+    executed: FloatArray
+    interventions: list[str]
+
+
+class ArmTrack:
+    """One arm under control.
+
+    Attributes:
+        arm: as in the robot file.
+        kinematics, monitor: of this arm.
+        target: pose the last accepted step ends at; None before the first seed.
+        command_rad: (n,) last command, None before the first.
+        opening: last commanded opening of the gripper, None before the first enable.
+    """
+
+    def __init__(self, arm: Arm, description: Description, params: ControlParams) -> None:
+        self.arm = arm
+        self.kinematics = ArmKinematics(arm, description)
+        self.monitor = JointMonitor(arm.name, self.kinematics, arm.gripper.joint, params)
+        self.target: Pose | None = None
+        self.command_rad: FloatArray | None = None
+        self.opening: float | None = None
+        self._velocity: FloatArray = np.zeros(len(arm.joints))
+        self._segment: Segment | None = None
+        self._opening_target = 0.0
+        self._behind_since_s: float | None = None
+        self._params = params
+        gripper = arm.gripper
+        self._opening_speed = gripper.max_velocity / abs(gripper.open - gripper.closed)
+
+    def measured(self) -> Pose | None:
+        """Pose of the tool by the believed joint state, None before the first."""
+        position = self.monitor.position_rad
+        return None if position is None else self.kinematics.fk(position)
+
+    def seed(self) -> None:
+        """Start anew from where the arm is: command, target and gripper.
+
+        The gripper's command is kept once there is one: seeded from the measured opening, the
+        fingers would let go of what they squeeze.
+        """
+        position = self.monitor.position_rad
+        if position is None:
+            raise UnsafeAction(f"no joint states of {self.arm.name} yet")
+        k = self.kinematics
+        self.command_rad = np.clip(position, k.lower, k.upper)
+        self._velocity = np.zeros(len(k.joints))
+        self._behind_since_s = None
+        if self.opening is None:
+            self.opening = float(np.clip(self.arm.gripper.opening(self.monitor.finger), 0.0, 1.0))
+            self._opening_target = self.opening
+        self._rest(k.fk(self.command_rad))
+
+    def forget_gripper(self) -> None:
+        """Let the next seed take the gripper's opening from its measured one."""
+        self.opening = None
+
+    def plan(self, delta: FloatArray) -> Plan:
+        """What a (7,) delta comes to after every clamp.
+
+        Raises:
+            Refusal: inverse kinematics does not reach it; the target stays where it is.
+        """
+        assert self.target is not None and self.command_rad is not None
+        clamped, kinds = clamp_step(delta, self.arm, self._params.speed_scale)
+        target, moved = clamp_workspace(compose(self.target, clamped), self.target, self.arm)
+        reach = self.kinematics.reach(target, self.command_rad)
+        p = self._params
+        if reach.error_m > p.reach_error_m or reach.error_rad > p.reach_error_rad:
+            raise Refusal(
+                "unreachable",
+                f"unreachable: {self.arm.name} would miss {np.round(target.xyz_m, 3).tolist()} m "
+                f"by {reach.error_m * 1e3:.0f} mm and {reach.error_rad:.2f} rad",
+            )
+        executed = np.concatenate([difference(self.target, target), clamped[6:]])
+        return Plan(target, float(clamped[6]), executed, [*kinds, "workspace"] if moved else kinds)
+
+    def take(self, plan: Plan, now_s: float, duration_s: float) -> None:
+        """Go to the plan's target from the present setpoint."""
+        self._segment = Segment(self.setpoint(now_s), plan.target, now_s, duration_s)
+        self.target = plan.target
+        self._opening_target = plan.opening
+
+    def setpoint(self, now_s: float) -> Pose:
+        """The pose the tool should have now."""
+        assert self._segment is not None
+        return self._segment.at(now_s)
+
+    def limit_windup(self, now_s: float) -> bool:
+        """Bring the target back to the arm where it has run away from it; whether it had."""
+        measured = self.measured()
+        if measured is None or self._segment is None:
+            return False
+        ahead = self.setpoint(now_s)
+        too_far = float(np.linalg.norm(ahead.xyz_m - measured.xyz_m)) > self._params.windup_m
+        turned = angle_between(ahead.rotation, measured.rotation) > self._params.windup_rad
+        if too_far or turned:
+            self._rest(measured)
+        return too_far or turned
+
+    def follow(self, now_s: float, dt_s: float) -> JointCommand:
+        """The next command towards the setpoint.
+
+        Raises:
+            UnsafeAction: inverse kinematics fails.
+        """
+        assert self.command_rad is not None
+        scale = self._params.speed_scale
+        command = self.kinematics.step(
+            self.command_rad, self._velocity, self.setpoint(now_s), dt_s, scale
+        )
+        return self._give(command, dt_s)
+
+    def give_joints(self, position_rad: FloatArray, dt_s: float) -> JointCommand:
+        """Command joint positions of a move; the target goes along."""
+        command = self._give(position_rad, dt_s)
+        self._rest(self.kinematics.fk(position_rad))
+        return command
+
+    def behind(self, now_s: float) -> str:
+        """Which joint has not followed its command for too long, or ""."""
+        measured = self.monitor.position_rad
+        if measured is None or self.command_rad is None:
+            return ""
+        error = np.abs(self.command_rad - measured)
+        worst = int(np.argmax(error))
+        if error[worst] <= self._params.tracking_error_rad:
+            self._behind_since_s = None
+            return ""
+        if self._behind_since_s is None:
+            self._behind_since_s = now_s
+        if now_s - self._behind_since_s < self._params.tracking_time_s:
+            return ""
+        return (
+            f"{self.kinematics.joints[worst]} of {self.arm.name} does not follow: "
+            f"{error[worst]:.2f} rad behind for {now_s - self._behind_since_s:.1f} s"
+        )
+
+    def tracking_error_rad(self) -> float:
+        """Largest difference of command and measured joint position; 0 before the first."""
+        measured = self.monitor.position_rad
+        if measured is None or self.command_rad is None:
+            return 0.0
+        return float(np.max(np.abs(self.command_rad - measured)))
+
+    def _give(self, position_rad: FloatArray, dt_s: float) -> JointCommand:
+        """The last gate: what does not pass it reaches no arm."""
+        assert self.command_rad is not None and self.opening is not None
+        k = self.kinematics
+        if not np.all(np.isfinite(position_rad)):
+            raise UnsafeAction(f"command of {self.arm.name} is not finite")
+        if np.any(position_rad < k.lower - 1e-9) or np.any(position_rad > k.upper + 1e-9):
+            raise UnsafeAction(f"command of {self.arm.name} is outside the joint limits")
+        if np.any(np.abs(position_rad - self.command_rad) > k.velocity * dt_s + 1e-6):
+            raise UnsafeAction(f"command of {self.arm.name} is faster than the joints' limits")
+        if dt_s > 0:
+            self._velocity = (position_rad - self.command_rad) / dt_s
+        self.command_rad = position_rad
+        reach = self._opening_speed * self._params.speed_scale * dt_s
+        self.opening += float(np.clip(self._opening_target - self.opening, -reach, reach))
+        return JointCommand(self.arm.name, k.joints, position_rad.copy(), self.opening)
+
+    def _rest(self, pose: Pose) -> None:
+        self.target = pose
+        self._segment = Segment(pose, pose, 0.0, 0.0)

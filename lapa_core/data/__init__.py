@@ -1,0 +1,8 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""Messages, images and buffers of a robot's streams; NumPy and OpenCV only, no torch, no ROS.
+
+images     the only decoder, resize and normaliser of pictures
+messages   ROS messages (rclpy's or any object of that shape) <-> arrays
+timeline   the newest sample of a stream, its age, rate and gaps
+"""

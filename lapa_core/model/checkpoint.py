@@ -1,0 +1,278 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""A checkpoint: one folder that holds everything a policy needs, saved whole or not at all.
+
+config.json, model*.safetensors   the language model
+vqgan/                            the image tokenizer, likewise
+tokenizer.model                   sentencepiece
+interface.json                    robot, dimensions, cameras, step time, preprocessing
+action_bins.csv                   bin edges of the dimensions, in the reference's format
+action_statistics.json            what the bins were made from
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from transformers import PretrainedConfig, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from lapa_core.errors import CheckpointError, unknown
+from lapa_core.model import vocabulary
+from lapa_core.model.action_tokenizer import ActionTokenizer
+from lapa_core.model.interface import Interface
+from lapa_core.model.lapa import LapaModel
+from lapa_core.model.tokenizer import TextTokenizer
+from lapa_core.model.vqgan import Vqgan
+
+INTERFACE, TOKENIZER, VQGAN = "interface.json", "tokenizer.model", "vqgan"
+BINS, STATISTICS = "action_bins.csv", "action_statistics.json"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+_Model = TypeVar("_Model", bound=PreTrainedModel)
+
+
+@dataclass
+class Checkpoint:
+    """The parts of a checkpoint.
+
+    Attributes:
+        actions: bins of the actions; None where they are not known (a latent model, or an action
+            model converted without them), and then no token becomes an action.
+        statistics: what the bins were made from.
+    """
+
+    interface: Interface
+    lapa: LapaModel
+    vqgan: Vqgan
+    tokenizer: TextTokenizer
+    actions: ActionTokenizer | None = None
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse parts that do not fit together."""
+        config = self.lapa.config
+        check_parts(self.interface, config, self.vqgan.config, self.tokenizer, self.actions)
+
+    @classmethod
+    def from_pretrained(
+        cls, path: str | Path, *, device: str = "cpu", dtype: str = "float32"
+    ) -> Checkpoint:
+        """Read a checkpoint folder.
+
+        Args:
+            path: the folder.
+            device: a torch device.
+            dtype: of the language model, one of `DTYPES`; the VQGAN is float32 always.
+
+        Raises:
+            CheckpointError: anything is missing, too much, or does not fit.
+        """
+        if dtype not in DTYPES:
+            raise CheckpointError(unknown("dtype", dtype, DTYPES, "from_pretrained"))
+        folder = Path(path)
+        interface = read_interface(folder)
+        lapa = load_model(LapaModel, folder, DTYPES[dtype]).to(device).eval()
+        vqgan = load_model(Vqgan, folder / VQGAN, torch.float32).to(device).eval()
+        actions, statistics = None, {}
+        if (folder / BINS).exists():
+            actions = ActionTokenizer.from_csv(folder / BINS, interface.dimensions)
+        if (folder / STATISTICS).exists():
+            statistics = json.loads(_read(folder, STATISTICS))
+        tokenizer = TextTokenizer.from_file(folder / TOKENIZER)
+        return cls(interface, lapa, vqgan, tokenizer, actions, statistics)
+
+    def save_pretrained(self, path: str | Path) -> None:
+        """Write the folder; an older checkpoint there is replaced only by a finished one."""
+        with staged(path) as folder:
+            with _quiet():
+                self.lapa.save_pretrained(folder)
+                self.vqgan.save_pretrained(folder / VQGAN)
+            write_small_files(
+                folder, self.interface, self.tokenizer, self.actions, self.statistics
+            )
+
+
+def check_parts(
+    interface: Interface,
+    lapa: PretrainedConfig,
+    vqgan: PretrainedConfig,
+    tokenizer: TextTokenizer,
+    actions: ActionTokenizer | None,
+) -> None:
+    """Refuse parts that do not fit together, before any weight is read or written."""
+    vocabulary.check_sizes(
+        lapa.vocab_size, len(tokenizer), lapa.vision_vocab_size, vqgan.num_embeddings
+    )
+    rows = getattr(lapa, f"{interface.kind}_vocab_size")
+    if not rows:
+        raise CheckpointError(f"the model has no {interface.kind} table, so it cannot be one")
+    if actions is None:
+        return
+    if actions.dimensions != interface.dimensions:
+        raise CheckpointError(
+            f"bins of {', '.join(actions.dimensions)} for a checkpoint of "
+            f"{', '.join(interface.dimensions)}"
+        )
+    if max(actions.num_bins) > rows:
+        raise CheckpointError(f"{max(actions.num_bins)} action bins for a table of {rows} rows")
+
+
+def read_interface(folder: str | Path) -> Interface:
+    """What a checkpoint folder was made for, without reading its weights."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise CheckpointError(f"no checkpoint folder at {folder}")
+    return Interface.from_json(_read(folder, INTERFACE), str(folder / INTERFACE))
+
+
+def write_small_files(
+    folder: Path,
+    interface: Interface,
+    tokenizer: TextTokenizer,
+    actions: ActionTokenizer | None,
+    statistics: Mapping[str, Any],
+) -> None:
+    """Write everything but the networks."""
+    (folder / INTERFACE).write_text(interface.to_json(), encoding="utf-8")
+    (folder / TOKENIZER).write_bytes(tokenizer.model)
+    if actions is not None:
+        (folder / BINS).write_text(actions.to_csv(), encoding="utf-8")
+    if statistics:
+        (folder / STATISTICS).write_text(json.dumps(statistics, indent=2) + "\n", "utf-8")
+
+
+def _read(folder: Path, name: str) -> str:
+    try:
+        return (folder / name).read_text(encoding="utf-8")
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder} is no checkpoint: cannot read {name} ({error.strerror})"
+        ) from None
+
+
+@contextmanager
+def staged(path: str | Path) -> Iterator[Path]:
+    """Give a temporary folder beside `path` that takes its place when the block ends well.
+
+    Raises:
+        CheckpointError: something that is no checkpoint stands at `path`.
+    """
+    target = Path(path).absolute()
+    if target.exists() and not (target / INTERFACE).is_file():
+        raise CheckpointError(f"{target} exists and is no checkpoint; choose another place")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    replaced = target.with_name(f".{target.name}.{os.getpid()}.replaced")
+    partial.mkdir()
+    try:
+        yield partial
+        for file in partial.rglob("*"):
+            if file.is_file():
+                file.chmod(0o644)  # safetensors writes for its owner alone
+        if target.exists():
+            target.rename(replaced)
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def load_model(kind: type[_Model], folder: Path, dtype: torch.dtype) -> _Model:
+    """Read one network; every tensor must be there, be known, and have its shape."""
+    config = _config(kind, folder)
+    check_tensors(kind, config, folder)
+    with _quiet():
+        model = kind.from_pretrained(folder, config=config, dtype=dtype)
+    return model  # type: ignore[no-any-return]
+
+
+def _config(kind: type[PreTrainedModel], folder: Path) -> PretrainedConfig:
+    try:
+        content = json.loads(_read(folder, "config.json"))
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{folder / 'config.json'} is not JSON: {error}") from None
+    wanted = kind.config_class.model_type
+    if content.get("model_type") != wanted:
+        raise CheckpointError(
+            f"{folder / 'config.json'} is of a {content.get('model_type')!r}, not a {wanted!r}"
+        )
+    return kind.config_class.from_dict(content)
+
+
+def check_tensors(kind: type[PreTrainedModel], config: PretrainedConfig, folder: Path) -> None:
+    """Compare names and shapes in the files' headers with the model's; nothing is loaded."""
+    with torch.device("meta"):
+        wanted = {k: tuple(v.shape) for k, v in kind(config).state_dict().items()}
+    stored = stored_shapes(folder)
+    check_names(wanted, stored, str(folder))
+
+
+def check_names(
+    wanted: Mapping[str, tuple[int, ...]], stored: Mapping[str, tuple[int, ...]], source: str
+) -> None:
+    """Raise a `CheckpointError` that names missing, extra and misshapen tensors."""
+    problems = [f"missing {n}" for n in wanted if n not in stored]
+    problems += [f"extra {n}" for n in stored if n not in wanted]
+    problems += [
+        f"{n} is {stored[n]} instead of {shape}"
+        for n, shape in wanted.items()
+        if n in stored and stored[n] != shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 8} more" if len(problems) > 8 else ""
+        raise CheckpointError(f"{source}: tensors do not fit: {'; '.join(problems[:8])}{more}")
+
+
+def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor in the folder's safetensors files, from their headers."""
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        files = sorted(set(json.loads(_read(folder, index.name))["weight_map"].values()))
+    else:
+        files = ["model.safetensors"]
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name in files:
+        for tensor, entry in _header(folder / name).items():
+            shapes[tensor] = tuple(entry["shape"])
+    return shapes
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """Header of a safetensors file: 8 bytes of length, then JSON; the data must be whole."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            size = path.stat().st_size
+            if length > size:
+                raise CheckpointError(f"{path} is no safetensors file, or cut short")
+            header = json.loads(file.read(length))
+    except OSError as error:
+        raise CheckpointError(f"cannot read weights {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise CheckpointError(f"{path} is no safetensors file: {error}") from None
+    header.pop("__metadata__", None)
+    end = 8 + length + max((e["data_offsets"][1] for e in header.values()), default=0)
+    if end != size:
+        raise CheckpointError(f"{path} has {size} bytes, its header tells of {end}")
+    return dict(header)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars of transformers: they would end up in a node's log."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,144 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""The vocabulary and the prompt: the only place where ids and prompt words are written.
+
+Four tables share one integer space; a parallel array of `Table` values says which table an id
+is looked up in. Knows nothing of torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lapa_core.errors import CheckpointError, DataError
+from lapa_core.model.tokenizer import TextTokenizer
+
+PROMPT_LENGTH = 128  # the reference pads (on the left) or cuts (on the left) the text to this
+PAD_ID = 0  # `<unk>`, which the reference's tokenizer also pads with
+BOS_ID = 1
+EOS_ID = 2
+# The reference stops at this *code*: it hands the tokenizer's eos id to `generate`, where it is
+# compared with latent codes, and fills up with `PAD_ID`.
+REFERENCE_EOS_CODE = 2
+
+_BEFORE = (
+    "<s> <s> You are a helpful assistant. USER: What action should the robot take to `"
+)
+_AFTER = "` ASSISTANT: <vision>"
+_VISION_END = "</vision>"
+_CODE_START = {"latent": "<delta>", "action": "<action>"}
+_CODE_END = {"latent": "</delta>", "action": "</action>"}
+KINDS = tuple(_CODE_START)
+
+
+class Table(IntEnum):
+    """The embedding table an id belongs to."""
+
+    TEXT = 0
+    VISION = 1
+    LATENT = 2
+    ACTION = 3
+
+
+@dataclass(frozen=True)
+class Sequence1D:
+    """Tokens in order.
+
+    Attributes:
+        ids: (T,) int64.
+        tables: (T,) int64, a `Table` each.
+        mask: (T,) int64, 0 at padding.
+    """
+
+    ids: NDArray[np.int64]
+    tables: NDArray[np.int64]
+    mask: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __add__(self, other: Sequence1D) -> Sequence1D:
+        return Sequence1D(
+            np.concatenate([self.ids, other.ids]),
+            np.concatenate([self.tables, other.tables]),
+            np.concatenate([self.mask, other.mask]),
+        )
+
+
+def _text(ids: Sequence[int], num_pads: int = 0) -> Sequence1D:
+    row = np.array([PAD_ID] * num_pads + list(ids), dtype=np.int64)
+    mask = np.ones_like(row)
+    mask[:num_pads] = 0
+    return Sequence1D(row, np.full_like(row, Table.TEXT), mask)
+
+
+def end_of_vision(num_codes: int) -> int:
+    """Vision id that closes an image: 8193 for 8192 codes (8192 closes a video frame)."""
+    return num_codes + 1
+
+
+def table_of(kind: str) -> Table:
+    """Table of the codes that a model of this kind generates."""
+    return {"latent": Table.LATENT, "action": Table.ACTION}[kind]
+
+
+def prompt_text(instruction: str) -> str:
+    """The words before the image, with the instruction in them."""
+    return f"{_BEFORE}{instruction}{_AFTER}"
+
+
+def prefix(tokenizer: TextTokenizer, instruction: str) -> Sequence1D:
+    """The words before the image: exactly `PROMPT_LENGTH` tokens, padded on the left.
+
+    Longer text loses its first tokens, as in the reference.
+
+    Raises:
+        DataError: so long that the instruction itself would be cut, or empty.
+    """
+    if not instruction.strip():
+        raise DataError("the instruction is empty")
+    ids = tokenizer.encode(prompt_text(instruction))
+    excess = len(ids) - PROMPT_LENGTH
+    if excess > len(tokenizer.encode(_BEFORE)):
+        raise DataError(
+            f"the instruction is {excess} tokens too long for the {PROMPT_LENGTH} of the prompt"
+        )
+    return _text(ids[max(excess, 0) :], num_pads=max(-excess, 0))
+
+
+def image(codes: NDArray[np.int64], num_codes: int) -> Sequence1D:
+    """The image's codes in raster order and the id that closes them."""
+    row = np.append(codes, end_of_vision(num_codes)).astype(np.int64)
+    return Sequence1D(row, np.full_like(row, Table.VISION), np.ones_like(row))
+
+
+def suffix(tokenizer: TextTokenizer, kind: str) -> Sequence1D:
+    """The words between the image and the first generated code."""
+    return _text(tokenizer.encode(f"{_VISION_END} {_CODE_START[kind]}"))
+
+
+def closing(tokenizer: TextTokenizer, kind: str) -> Sequence1D:
+    """The words after the last code and the end of the sequence, as in training."""
+    return _text([*tokenizer.encode(_CODE_END[kind]), EOS_ID])
+
+
+def check_sizes(text_vocab: int, num_pieces: int, vision_vocab: int, num_codes: int) -> None:
+    """Refuse tables that the tokenizer or the VQGAN would read beyond.
+
+    Raises:
+        CheckpointError: naming the two numbers that do not fit.
+    """
+    if num_pieces > text_vocab:
+        raise CheckpointError(
+            f"the tokenizer has {num_pieces} pieces but the text table {text_vocab} rows"
+        )
+    if end_of_vision(num_codes) >= vision_vocab:
+        raise CheckpointError(
+            f"the VQGAN has {num_codes} codes and two marks, "
+            f"but the vision table {vision_vocab} rows"
+        )

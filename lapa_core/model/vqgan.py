@@ -1,0 +1,175 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""The image tokenizer: 256x256 RGB -> 16x16 codes and back (Esser et al. 2021; LWM's weights).
+
+B batch, C channels, H W pixels, h w cells of the latent (16 times fewer), N codes an image.
+Runs in float32 whatever the language model's type: its nearest-neighbour choice is exact or wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from lapa_core.model.configuration import VqganConfig
+
+_EPS = 1e-6  # flax GroupNorm's default
+_LATENT_STD = 0.25  # measured on untrained weights
+
+
+def _conv(inner: int, outer: int, size: int = 3, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inner, outer, size, stride, padding=size // 2 if stride == 1 else 0)
+
+
+class ResBlock(nn.Module):
+    """norm, silu, conv, twice; a 1x1 conv on the skip where the channels change."""
+
+    def __init__(self, inner: int, outer: int, num_groups: int) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(num_groups, inner, _EPS)
+        self.conv1 = _conv(inner, outer)
+        self.norm2 = nn.GroupNorm(num_groups, outer, _EPS)
+        self.conv2 = _conv(outer, outer)
+        self.shortcut = _conv(inner, outer, size=1) if inner != outer else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H, W)."""
+        y = self.conv1(F.silu(self.norm1(x)))
+        y = self.conv2(F.silu(self.norm2(y)))
+        return y + (x if self.shortcut is None else self.shortcut(x))
+
+
+class Level(nn.Module):
+    """Residual blocks at one resolution, then a change of resolution (or none)."""
+
+    def __init__(
+        self, inner: int, outer: int, num_blocks: int, num_groups: int, resample: str | None
+    ) -> None:
+        super().__init__()
+        widths = [inner] + [outer] * (num_blocks - 1)
+        self.blocks = nn.ModuleList(ResBlock(w, outer, num_groups) for w in widths)
+        self.down = _conv(outer, outer, stride=2) if resample == "down" else None
+        self.up = _conv(outer, outer) if resample == "up" else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H', W')."""
+        for block in self.blocks:
+            x = block(x)
+        if self.down is not None:
+            x = self.down(F.pad(x, (0, 1, 0, 1)))  # right and bottom only, as flax does it there
+        if self.up is not None:
+            x = self.up(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return x
+
+
+class Encoder(nn.Module):
+    """Pixels to latents."""
+
+    def __init__(self, config: VqganConfig) -> None:
+        super().__init__()
+        widths = [config.hidden_channels * m for m in config.channel_mult]
+        groups, top = config.num_groups, widths[-1]
+        self.conv_in = _conv(config.num_channels, widths[0])
+        self.levels = nn.ModuleList(
+            Level(inner, outer, config.num_res_blocks, groups, resample)
+            for inner, outer, resample in zip(
+                [widths[0], *widths[:-1]],
+                widths,
+                ["down"] * (len(widths) - 1) + [None],
+                strict=True,
+            )
+        )
+        self.mid = nn.ModuleList(ResBlock(top, top, groups) for _ in range(2))
+        self.norm_out = nn.GroupNorm(groups, top, _EPS)
+        self.conv_out = _conv(top, config.z_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, z_channels, h, w)."""
+        x = self.conv_in(x)
+        for module in (*self.levels, *self.mid):
+            x = module(x)
+        return self.conv_out(F.silu(self.norm_out(x)))
+
+
+class Decoder(nn.Module):
+    """Latents to pixels; one block a level more than the encoder."""
+
+    def __init__(self, config: VqganConfig) -> None:
+        super().__init__()
+        widths = [config.hidden_channels * m for m in reversed(config.channel_mult)]
+        groups, top = config.num_groups, widths[0]
+        self.conv_in = _conv(config.z_channels, top)
+        self.mid = nn.ModuleList(ResBlock(top, top, groups) for _ in range(2))
+        self.levels = nn.ModuleList(
+            Level(inner, outer, config.num_res_blocks + 1, groups, resample)
+            for inner, outer, resample in zip(
+                [top, *widths[:-1]], widths, ["up"] * (len(widths) - 1) + [None], strict=True
+            )
+        )
+        self.norm_out = nn.GroupNorm(groups, widths[-1], _EPS)
+        self.conv_out = _conv(widths[-1], config.num_channels)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(B, z_channels, h, w) -> (B, 3, H, W), not clipped."""
+        x = self.conv_in(z)
+        for module in (*self.mid, *self.levels):
+            x = module(x)
+        return self.conv_out(F.silu(self.norm_out(x)))
+
+
+class Vqgan(PreTrainedModel):
+    """Encoder, codebook and decoder."""
+
+    config_class = VqganConfig
+    base_model_prefix = ""
+    main_input_name = "pixels"
+
+    def __init__(self, config: VqganConfig) -> None:
+        super().__init__(config)
+        width = config.quantized_embed_dim
+        self.encoder = Encoder(config)
+        self.quant_conv = _conv(config.z_channels, width, size=1)
+        self.codebook = nn.Embedding(config.num_embeddings, width)
+        self.post_quant_conv = _conv(width, config.z_channels, size=1)
+        self.decoder = Decoder(config)
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Keep torch's own initialisation, but spread the codebook as the latents are spread.
+
+        With torch's unit normal only a dozen codes would ever be nearest to untrained latents.
+        """
+        if isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=_LATENT_STD)
+
+    @property
+    def num_codes(self) -> int:
+        """Number of entries of the codebook."""
+        return int(self.config.num_embeddings)
+
+    def latents(self, pixels: Tensor) -> Tensor:
+        """(B, H, W, 3) in -1 .. 1 -> (B, N, width) before quantisation, raster order."""
+        x = pixels.permute(0, 3, 1, 2)  # an NHWC tensor seen as NCHW is already channels_last
+        return self.quant_conv(self.encoder(x)).permute(0, 2, 3, 1).flatten(1, 2)
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """(B, H, W, 3) float32 in -1 .. 1 -> (B, N) int64 codes, raster order."""
+        z = self.latents(pixels)
+        table = self.codebook.weight
+        # |z|^2 + |e|^2 - 2 z.e as in the reference; |z|^2 is the same for every code.
+        distance = table.square().sum(1) - 2 * (z @ table.T)
+        return distance.argmin(-1)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """(B, N) codes of a square image -> (B, H, W, 3) float32 in -1 .. 1."""
+        side = round(codes.shape[1] ** 0.5)
+        z = self.codebook(codes).unflatten(1, (side, side)).permute(0, 3, 1, 2)
+        return self.decoder(self.post_quant_conv(z)).clamp(-1, 1).permute(0, 2, 3, 1)
+
+    def forward(self, pixels: Tensor, **_: Any) -> Tensor:
+        """Codes of the pixels."""
+        return self.encode(pixels)

@@ -1,0 +1,7 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""The MuJoCo twin of a robot: `world` builds the scene, `simulation` runs it."""
+
+from lapa_core.sim.simulation import Simulation
+
+__all__ = ["Simulation"]

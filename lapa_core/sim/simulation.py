@@ -1,0 +1,286 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""Runs the MuJoCo twin of a robot: commands in, joint states and pictures out.
+
+The calls may come from several threads; each is atomic. Pictures are the exception that
+MuJoCo makes: an OpenGL context belongs to the thread that made it, so every thread that
+renders gets renderers of its own and closes them itself.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from lapa_core import description as descriptions
+from lapa_core.control import gripper
+from lapa_core.control.compose import Pose
+from lapa_core.errors import ConfigError, DataError, unknown
+from lapa_core.robot import Arm, Robot
+from lapa_core.sim import world
+from lapa_core.types import FloatArray, ImageArray
+
+_PLACE_LOWER_M, _PLACE_UPPER_M = (0.20, -0.04), (0.38, 0.16)  # where `reset` puts the blocks
+_PLACE_GAP_M = 0.055
+_STATE = mujoco.mjtState.mjSTATE_INTEGRATION
+
+
+@dataclass(frozen=True)
+class _Address:
+    """Where one commanded joint stands in MuJoCo's arrays."""
+
+    qpos: int
+    dof: int
+    actuator: int
+
+
+@dataclass(frozen=True)
+class _Renderer:
+    """An OpenGL context of one size, and the state it draws."""
+
+    renderer: mujoco.Renderer
+    data: mujoco.MjData
+
+
+class Simulation:
+    """The twin of one robot. Deterministic: a seed and a series of calls give one outcome.
+
+    Attributes:
+        robot: the robot it was built from.
+        timestep: seconds of one physics step.
+    """
+
+    def __init__(self, robot: Robot, seed: int = 0, timestep: float = 0.002) -> None:
+        """Build the world and put the arms into their park pose.
+
+        Raises:
+            ConfigError: the robot's URDF or a camera cannot be used.
+        """
+        if not 0.0 < timestep <= 0.01:
+            raise ConfigError(f"timestep must be above 0 and at most 0.01 s, got {timestep}")
+        self.robot = robot
+        self.timestep = timestep
+        self._descriptions = {a.name: descriptions.for_arm(a) for a in robot.arms}
+        try:
+            self._model = world.build(robot, self._descriptions, timestep).compile()
+        except ValueError as error:
+            raise ConfigError(f"{robot.source}: MuJoCo cannot build it: {error}") from None
+        self._data = mujoco.MjData(self._model)
+        self._lock = threading.RLock()
+        self._seed = seed
+        self._renderers: dict[tuple[int, int, int], _Renderer] = {}
+        self._addresses = {
+            (a.name, n): self._address(a, n) for a in robot.arms for n in self._commanded(a)
+        }
+        self._joints = {a.name: self._joint_names(a) for a in robot.arms}
+        self.reset()
+
+    @property
+    def model(self) -> mujoco.MjModel:
+        """The compiled model, to look at."""
+        return self._model
+
+    @property
+    def time_s(self) -> float:
+        """Simulated seconds since the last reset."""
+        return float(self._data.time)
+
+    def reset(self, seed: int | None = None) -> None:
+        """Park the arms, open the grippers and place the blocks by the seed (None: the last)."""
+        with self._lock:
+            self._seed = self._seed if seed is None else seed
+            mujoco.mj_resetData(self._model, self._data)
+            for arm in self.robot.arms:
+                park = dict(zip(arm.joints, arm.park_rad, strict=True))
+                for name, joint in self._descriptions[arm.name].joints.items():
+                    if name in park:
+                        value = float(park[name])
+                    elif name == arm.gripper.joint:
+                        value = arm.gripper.open
+                    elif joint.mimics == arm.gripper.joint:
+                        value = joint.multiplier * arm.gripper.open + joint.offset
+                    else:
+                        continue
+                    self._data.joint(f"{arm.name}/{name}").qpos[0] = value
+                targets = {**park, arm.gripper.joint: arm.gripper.open}
+                self.set_command(arm.name, {k: float(v) for k, v in targets.items()})
+            self._place_blocks(np.random.default_rng(self._seed))
+            mujoco.mj_forward(self._model, self._data)
+
+    def step(self, n: int = 1) -> None:
+        """Advance by n physics steps."""
+        with self._lock:
+            mujoco.mj_step(self._model, self._data, nstep=n)
+
+    def set_command(self, arm: str, targets: Mapping[str, float]) -> None:
+        """Set position targets [rad or m]; those beyond a joint's limits stop at the limit.
+
+        Raises:
+            ConfigError: no such arm.
+            DataError: no such joint, or a target that is not finite. Nothing is then set.
+        """
+        valid = self._commanded(self.robot.arm(arm))
+        for joint, target in targets.items():
+            if joint not in valid:
+                raise DataError(unknown("joint", joint, valid, f"the command of {arm}"))
+            if not math.isfinite(target):
+                raise DataError(f"command of {arm}: target of {joint} is {target}")
+        with self._lock:
+            for joint, target in targets.items():
+                self._data.ctrl[self._addresses[arm, joint].actuator] = target
+
+    def command(self, arm: str) -> dict[str, float]:
+        """The targets now in force [rad or m], by joint."""
+        names = self._commanded(self.robot.arm(arm))
+        with self._lock:
+            ctrl = self._data.ctrl
+            return {n: float(ctrl[self._addresses[arm, n].actuator]) for n in names}
+
+    def joint_state(self, arm: str) -> tuple[tuple[str, ...], FloatArray, FloatArray]:
+        """Names, positions [rad or m] and velocities of an arm, in the driver's order.
+
+        The gripper's motor angle is computed from the finger; its velocity is reported as 0,
+        as is that of the fingers by the Interbotix driver.
+        """
+        owner = self.robot.arm(arm)
+        names, description = self._joints[arm], self._descriptions[arm]
+        linkage, finger_joint = description.linkage, owner.gripper.joint
+        position, velocity = np.zeros(len(names)), np.zeros(len(names))
+        with self._lock:
+            finger = float(self._data.qpos[self._addresses[arm, finger_joint].qpos])
+            for i, name in enumerate(names):
+                joint = description.joints[name]
+                if name in owner.joints:
+                    address = self._addresses[arm, name]
+                    position[i] = self._data.qpos[address.qpos]
+                    velocity[i] = self._data.qvel[address.dof]
+                elif name == finger_joint:
+                    position[i] = finger
+                elif joint.mimics == finger_joint:
+                    position[i] = joint.multiplier * finger + joint.offset
+                elif linkage is not None and name == linkage.joint:
+                    position[i] = gripper.angle_from_finger(linkage, finger)
+        return names, position, velocity
+
+    def tool_pose(self, arm: str) -> Pose:
+        """Pose of the arm's tool link in the arm's base frame, as the physics has it."""
+        owner = self.robot.arm(arm)
+        root = self._descriptions[arm].root
+        with self._lock:
+            tool = self._data.body(f"{arm}/{owner.tool_link}")
+            base = self._data.body(f"{arm}/{root}")
+            base_R, tool_R = base.xmat.reshape(3, 3), tool.xmat.reshape(3, 3)
+            return Pose(base_R.T @ (tool.xpos - base.xpos), base_R.T @ tool_R)
+
+    def object_poses(self) -> dict[str, Pose]:
+        """Poses of the blocks and the bin in the world."""
+        with self._lock:
+            bodies = {n: self._data.body(n) for n in (*world.BLOCKS, world.BIN)}
+            return {n: Pose(b.xpos.copy(), b.xmat.reshape(3, 3).copy()) for n, b in bodies.items()}
+
+    def contacts(self) -> list[tuple[str, str]]:
+        """Pairs of touching bodies, each sorted, without repeats; the table counts as one."""
+        with self._lock:
+            pairs = {
+                tuple(sorted((self._touching(c.geom1), self._touching(c.geom2))))
+                for c in self._data.contact[: self._data.ncon]
+            }
+        return sorted((a, b) for a, b in pairs)
+
+    def snapshot(self) -> FloatArray:
+        """The whole state of the physics, for `render_snapshot`."""
+        state = np.empty(mujoco.mj_stateSize(self._model, _STATE))
+        with self._lock:
+            mujoco.mj_getState(self._model, self._data, state, _STATE)
+        return state
+
+    def render(
+        self, camera: str, width: int | None = None, height: int | None = None
+    ) -> ImageArray:
+        """Picture of a camera now, (H, W, 3) uint8 RGB; in its own size where none is given.
+
+        Raises:
+            ConfigError: no such camera, a size beyond the cameras', or no OpenGL.
+        """
+        view = self.robot.camera(camera)
+        return self.render_snapshot(
+            self.snapshot(),
+            camera,
+            view.width if width is None else width,
+            view.height if height is None else height,
+        )
+
+    def render_snapshot(
+        self, snapshot: FloatArray, camera: str, width: int, height: int
+    ) -> ImageArray:
+        """Picture of a camera at a snapshot; takes no lock, so the physics goes on meanwhile."""
+        self.robot.camera(camera)
+        own = self._renderer(width, height)
+        mujoco.mj_setState(self._model, own.data, snapshot, _STATE)
+        mujoco.mj_kinematics(self._model, own.data)
+        mujoco.mj_camlight(self._model, own.data)
+        own.renderer.update_scene(own.data, camera=camera)
+        image: ImageArray = own.renderer.render()
+        return image
+
+    def close(self) -> None:
+        """Free the renderers of the calling thread."""
+        for key in [k for k in self._renderers if k[0] == threading.get_ident()]:
+            self._renderers.pop(key).renderer.close()
+
+    def _renderer(self, width: int, height: int) -> _Renderer:
+        key = (threading.get_ident(), width, height)
+        if key not in self._renderers:
+            limit = self._model.vis.global_
+            if not (0 < width <= limit.offwidth and 0 < height <= limit.offheight):
+                raise ConfigError(
+                    f"cannot render {width}x{height}; at most "
+                    f"{limit.offwidth}x{limit.offheight}, see lapa_core/sim/world.py"
+                )
+            try:
+                renderer = mujoco.Renderer(self._model, height=height, width=width)
+            except Exception as error:  # each GL backend raises its own kinds
+                raise ConfigError(
+                    f"no OpenGL for rendering ({error}); set MUJOCO_GL=egl (or osmesa, glfw) "
+                    "before Python starts"
+                ) from error
+            self._renderers[key] = _Renderer(renderer, mujoco.MjData(self._model))
+        return self._renderers[key]
+
+    def _address(self, arm: Arm, joint: str) -> _Address:
+        name = f"{arm.name}/{joint}"
+        of_joint = self._model.joint(name)
+        return _Address(
+            int(of_joint.qposadr[0]), int(of_joint.dofadr[0]), self._model.actuator(name).id
+        )
+
+    def _place_blocks(self, rng: np.random.Generator) -> None:
+        """Blocks at random places that do not touch, drawn one after the other."""
+        placed: list[FloatArray] = []
+        for name in world.BLOCKS:
+            while True:
+                xy = rng.uniform(_PLACE_LOWER_M, _PLACE_UPPER_M)
+                if all(np.linalg.norm(xy - other) >= _PLACE_GAP_M for other in placed):
+                    break
+            placed.append(xy)
+            half_turn = rng.uniform(-math.pi, math.pi) / 2
+            self._data.joint(name).qpos[:] = [
+                *xy, world.BLOCK_EDGE_M / 2, math.cos(half_turn), 0.0, 0.0, math.sin(half_turn)
+            ]  # fmt: skip
+
+    def _touching(self, geom: int) -> str:
+        body = int(self._model.geom_bodyid[geom])
+        return str(self._model.body(body).name if body else self._model.geom(geom).name)
+
+    def _commanded(self, arm: Arm) -> tuple[str, ...]:
+        return (*arm.joints, arm.gripper.joint)
+
+    def _joint_names(self, arm: Arm) -> tuple[str, ...]:
+        """Arm joints, then the rest in the URDF's order: motor, left finger, right finger."""
+        rest = [n for n in self._descriptions[arm.name].joints if n not in arm.joints]
+        return (*arm.joints, *rest)

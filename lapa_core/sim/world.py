@@ -1,0 +1,198 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""The scene around a robot: table, blocks, bin, light, cameras and the servos of its arms.
+
+Names: everything of an arm is prefixed `<arm>/`, as two arms have equal joint and link names.
+World frame: z up, the table's top at z = 0, which is the height of the arms' bases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import mujoco
+import numpy as np
+
+from lapa_core import description as descriptions
+from lapa_core.description import Description
+from lapa_core.errors import ConfigError
+from lapa_core.robot import Arm, Camera, Robot
+from lapa_core.types import FloatArray
+
+# Full colours, so that a picture of 256 pixels tells the blocks apart.
+BLOCKS: Mapping[str, tuple[float, float, float, float]] = {
+    "red_block": (0.80, 0.08, 0.08, 1.0),
+    "green_block": (0.08, 0.55, 0.15, 1.0),
+    "blue_block": (0.10, 0.20, 0.75, 1.0),
+    "yellow_block": (0.90, 0.75, 0.05, 1.0),
+}
+BLOCK_EDGE_M = 0.032  # the WidowX gripper opens to 44 mm here
+BLOCK_MASS_KG = 0.03
+BIN = "bin"
+BIN_XY_M = (0.36, -0.13)
+BIN_HALF_M = 0.055
+BIN_HEIGHT_M = 0.035
+
+# Stiffness of the servos [N m/rad]: Interbotix's factory gains hold a link within a few mrad.
+# The damping is set per joint below, for the step response of `docs/control.md`.
+SERVO_STIFFNESS = 300.0
+SERVO_DAMPING_S = 0.05  # damping = stiffness * this: the joint follows with this lag
+ARMATURE = 0.02  # [kg m2] rotor inertia through a 1:272 or 1:353 gear (XM430, XL430), rounded up
+FINGER_STIFFNESS = 800.0  # [N/m]
+FINGER_DAMPING = 20.0  # [N s/m]
+FINGER_ARMATURE = 0.2  # [kg] the same rotor, seen through the crank
+
+MIN_FRAME = (640, 480)  # pictures up to this size can be asked for, whatever the cameras have
+WORLD_BIT = 1
+
+
+def build(
+    robot: Robot, arm_descriptions: Mapping[str, Description], timestep_s: float
+) -> mujoco.MjSpec:
+    """The whole scene of a robot, uncompiled.
+
+    Raises:
+        ConfigError: a URDF or camera of the robot cannot be used.
+    """
+    spec = mujoco.MjSpec()
+    spec.modelname = robot.name
+    spec.option.timestep = timestep_s
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC  # blocks slip less in the fingers
+    spec.option.impratio = 10.0
+    _look(spec, robot)
+    _table(spec)
+    _bin(spec)
+    for name, colour in BLOCKS.items():
+        _block(spec, name, colour)
+    for camera in robot.cameras:
+        _camera(spec, camera)
+    for index, arm in enumerate(robot.arms):
+        _arm(spec, arm, arm_descriptions[arm.name], index)
+    return spec
+
+
+def camera_axes(forward: FloatArray) -> FloatArray:
+    """(3, 3) columns right, up, back of an upright camera looking along `forward`.
+
+    This is MuJoCo's and OpenGL's camera frame: it looks along its own -z.
+    """
+    norm = float(np.linalg.norm(forward))
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    if norm == 0.0 or float(np.linalg.norm(right)) < 1e-6 * norm:
+        raise ConfigError(f"camera forward {forward.tolist()} gives no upright view")
+    back = -forward / norm
+    right = right / np.linalg.norm(right)
+    return np.column_stack([right, np.cross(back, right), back])
+
+
+def _look(spec: mujoco.MjSpec, robot: Robot) -> None:
+    """Light without shadows or reflections, for which a software renderer pays (decision 0024)."""
+    spec.visual.headlight.ambient = [0.45, 0.45, 0.45]
+    spec.visual.headlight.diffuse = [0.25, 0.25, 0.25]
+    spec.visual.headlight.specular = [0.0, 0.0, 0.0]
+    spec.visual.quality.offsamples = 0
+    spec.visual.quality.shadowsize = 0
+    spec.visual.global_.offwidth = max(MIN_FRAME[0], *(c.width for c in robot.cameras))
+    spec.visual.global_.offheight = max(MIN_FRAME[1], *(c.height for c in robot.cameras))
+    spec.visual.map.znear = 0.01
+    spec.stat.extent = 1.0
+    spec.worldbody.add_light(
+        name="lamp",
+        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
+        pos=[0.3, 0.3, 1.5],
+        dir=[-0.2, -0.3, -1.0],
+        diffuse=[0.45, 0.45, 0.42],
+        castshadow=False,
+    )
+
+
+def _table(spec: mujoco.MjSpec) -> None:
+    spec.worldbody.add_geom(
+        name="table",
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        size=[0.45, 0.6, 0.02],
+        pos=[0.25, 0.0, -0.02],
+        rgba=[0.62, 0.50, 0.38, 1.0],
+        friction=[0.8, 0.005, 0.0001],
+    )
+
+
+def _bin(spec: mujoco.MjSpec) -> None:
+    body = spec.worldbody.add_body(name=BIN, pos=[*BIN_XY_M, 0.0])
+    wall, half, height = 0.003, BIN_HALF_M, BIN_HEIGHT_M
+    parts = {
+        "floor": ([half, half, wall], [0, 0, wall]),
+        "left": ([half, wall, height / 2], [0, half, height / 2]),
+        "right": ([half, wall, height / 2], [0, -half, height / 2]),
+        "front": ([wall, half, height / 2], [half, 0, height / 2]),
+        "back": ([wall, half, height / 2], [-half, 0, height / 2]),
+    }
+    for name, (size, pos) in parts.items():
+        body.add_geom(
+            name=f"{BIN}_{name}",
+            type=mujoco.mjtGeom.mjGEOM_BOX,
+            size=size,
+            pos=pos,
+            rgba=[0.85, 0.85, 0.82, 1.0],
+        )
+
+
+def _block(spec: mujoco.MjSpec, name: str, colour: tuple[float, float, float, float]) -> None:
+    body = spec.worldbody.add_body(name=name, pos=[0.3, 0.0, BLOCK_EDGE_M / 2])
+    body.add_freejoint(name=name)
+    body.add_geom(
+        name=name,
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        size=[BLOCK_EDGE_M / 2] * 3,
+        mass=BLOCK_MASS_KG,
+        rgba=list(colour),
+        friction=[1.0, 0.01, 0.0001],
+        condim=4,
+    )
+
+
+def _camera(spec: mujoco.MjSpec, camera: Camera) -> None:
+    axes = camera_axes(camera.forward)
+    quat = np.empty(4)
+    mujoco.mju_mat2Quat(quat, axes.ravel())
+    spec.worldbody.add_camera(
+        name=camera.name, pos=camera.position_m, quat=quat, fovy=camera.fovy_deg
+    )
+
+
+def _arm(spec: mujoco.MjSpec, arm: Arm, description: Description, index: int) -> None:
+    child = descriptions.to_spec(description)
+    if description.linkage is not None:
+        # The motor's angle follows from the finger by the linkage; a joint of its own would spin.
+        child.delete(child.joint(description.linkage.joint))
+    bit = WORLD_BIT << (index + 1)
+    for geom in child.geoms:
+        # An arm touches the world and other arms, not itself: its plain shapes overlap at the
+        # joints, which the real covers do not.
+        geom.contype, geom.conaffinity = bit, ~bit & 0x7FFFFFFF
+        geom.friction = [1.2, 0.01, 0.0001]
+        geom.condim = 4
+    for body in child.bodies[1:]:
+        body.gravcomp = 1.0  # the real servos' integral term takes the gravity in the same way
+    for joint in child.joints:
+        turning = joint.type == mujoco.mjtJoint.mjJNT_HINGE
+        joint.armature = ARMATURE if turning else FINGER_ARMATURE
+    roll, pitch, yaw = (float(v) for v in arm.base_rpy_rad)
+    quat = np.empty(4)
+    mujoco.mju_euler2Quat(quat, np.array([roll, pitch, yaw]), "XYZ")  # fixed axes, as URDF's rpy
+    frame = spec.worldbody.add_frame(pos=arm.base_xyz_m, quat=quat)
+    spec.attach(child, prefix=f"{arm.name}/", frame=frame)
+    for name in (*arm.joints, arm.gripper.joint):
+        joint = description.joints[name]
+        turning = joint.kind != "prismatic"
+        stiffness = SERVO_STIFFNESS if turning else FINGER_STIFFNESS
+        damping = SERVO_STIFFNESS * SERVO_DAMPING_S if turning else FINGER_DAMPING
+        actuator = spec.add_actuator(name=f"{arm.name}/{name}", target=f"{arm.name}/{name}")
+        actuator.trntype = mujoco.mjtTrn.mjTRN_JOINT
+        actuator.set_to_position(kp=stiffness, kv=damping)
+        actuator.forcelimited = True
+        actuator.forcerange = [-joint.effort, joint.effort]
+        if np.isfinite(joint.lower):
+            actuator.ctrllimited = True
+            actuator.ctrlrange = [joint.lower, joint.upper]

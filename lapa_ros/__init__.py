@@ -1,0 +1,16 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""ROS 2 nodes around `lapa_core`: parameters, messages, timers - no logic of arms or models.
+
+interface    every topic and service: name, type, unit, QoS; the only place they are written
+convert      arrays -> messages, stamps
+decoder      image messages -> RGB through cv_bridge where it works, else our own decoder
+params       dataclass -> declared parameters with ranges -> dataclass
+runtime      `main` of every node: start, spin, clean end
+environment  the DDS profile and memory variables that keep camera frames whole
+diagnostics  rates, ages and reasons to /diagnostics
+sim_node     the simulated robot and its cameras, behind a driver's interface
+arm_node     alone moves the arm: authority, safety, watchdog
+policy_node  frames and words -> end-effector deltas
+demo         the three nodes together for a minute, with a video and a summary
+"""

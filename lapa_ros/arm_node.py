@@ -1,0 +1,239 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""The only node that moves the arm: chunks and joint states in, safe joint commands out.
+
+It wires topics to `lapa_core.control.ArmController`, which decides everything, and ticks it at
+50 Hz. It starts disabled; `enable` is a person's (or the demo's) explicit act. When it stops,
+for whatever reason, it has already stopped sending, and the driver holds the last target.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from geometry_msgs.msg import PoseStamped
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+from lapa_core import robot as robots
+from lapa_core.control import ArmController, ControlParams
+from lapa_core.data import messages
+from lapa_core.data.timeline import PeriodMeter
+from lapa_core.errors import LapaError
+from lapa_ros import backends, convert, diagnostics, interface, runtime
+from lapa_ros.params import declare, param
+
+LOOP_HISTORY = 3000  # control periods behind the reported percentile: a minute at 50 Hz
+GRAPH_PERIOD_S = 0.1  # how often publishers of a command topic are counted
+SOURCES = {"policy": interface.POLICY_EE_DELTA, "teleop": interface.TELEOP_EE_DELTA}
+
+
+@dataclass(frozen=True)
+class ArmParams:
+    """Parameters of the node."""
+
+    robot: str = param("wx250s", "robot file: a name in config/robots, or a path")
+    rate_hz: float = param(50.0, "rate of the control loop", low=20.0, high=500.0)
+    speed_scale: float = param(
+        1.0,
+        "share of the step and joint speed limits used; 0.3 on a first run",
+        low=0.05,
+        high=1.0,
+    )
+    silence_s: float = param(
+        0.5, "hold when no new delta came for this long after the last step", low=0.05, high=10.0
+    )
+    joint_state_timeout_s: float = param(
+        0.25, "hold when joint states are older", low=0.02, high=5.0
+    )
+    max_observation_age_s: float = param(
+        1.0, "refuse a delta that answers an older observation", low=0.05, high=10.0
+    )
+
+
+class ArmNode(Node):
+    """Topics, services and the 50 Hz timer around one controller."""
+
+    def __init__(self) -> None:
+        super().__init__("arm_node")
+        self.params = declare(self, ArmParams)
+        self.robot = robots.load(self.params.robot)
+        p = self.params
+        self.controller = ArmController(
+            self.robot,
+            ControlParams(
+                rate_hz=p.rate_hz,
+                speed_scale=p.speed_scale,
+                silence_s=p.silence_s,
+                joint_state_timeout_s=p.joint_state_timeout_s,
+                max_observation_age_s=p.max_observation_age_s,
+            ),
+        )
+        self._meter = PeriodMeter(history=LOOP_HISTORY)
+        self._authority = ""
+        self._backend = backends.make(self, self.robot, 1.0 / p.rate_hz)
+        self._make_outputs()
+        self._reporter = diagnostics.Reporter(self, self._report)
+        self._make_inputs()
+        # A steady clock: a jump of the system time must not stall or burst the loop.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0 / p.rate_hz, self._tick, clock=steady)
+        self.create_timer(GRAPH_PERIOD_S, self._count_publishers, clock=steady)
+        self._announce()
+        self.get_logger().info(f"{self.robot.name} ready, disabled; call the service `enable`")
+
+    def _make_outputs(self) -> None:
+        self._authority_pub = self.create_publisher(
+            String, interface.AUTHORITY, interface.LATCHED_QOS
+        )
+        self._executed_pub = self.create_publisher(
+            JointTrajectory, interface.EXECUTED_EE_DELTA, interface.EVENT_QOS
+        )
+        self._pose_pubs = {
+            (a.name, which): self.create_publisher(
+                PoseStamped, topic(a.name), interface.SENSOR_PUB_QOS
+            )
+            for a in self.robot.arms
+            for which, topic in (("pose", interface.ee_pose), ("target", interface.ee_target))
+        }
+
+    def _make_inputs(self) -> None:
+        for arm in self.robot.arms:
+            callback = partial(self._on_joint_state, arm.name)
+            self.create_subscription(
+                JointState,
+                interface.joint_states(arm.name),
+                callback,
+                interface.JOINT_SUB_QOS,
+            )
+        for source, topic in SOURCES.items():
+            callback = partial(self._on_chunk, source)
+            self.create_subscription(JointTrajectory, topic, callback, interface.COMMAND_QOS)
+        self.create_subscription(
+            String, interface.POLICY_STATUS, self._on_policy_status, interface.LATCHED_QOS
+        )
+        actions: dict[str, Callable[[float], None]] = {
+            "enable": self.controller.enable,
+            "hold": lambda now: self.controller.disable("hold requested", now),
+            "estop": lambda now: self.controller.estop("estop requested", now),
+            "reset": self.controller.reset,
+            "home": lambda now: self.controller.move_to("start", now),
+            "park": lambda now: self.controller.move_to("park", now),
+        }
+        for name in interface.SERVICES:
+            self.create_service(Trigger, name, partial(self._on_service, name, actions[name]))
+
+    # Inputs --------------------------------------------------------------------------------
+
+    def _on_joint_state(self, arm: str, msg: JointState) -> None:
+        now = time.monotonic()
+        try:
+            names, position = messages.joint_state(msg)
+        except LapaError as error:
+            self.controller.refuse_joint_state(arm, str(error), now)
+            return
+        self.controller.on_joint_state(arm, names, position, now)
+
+    def _on_chunk(self, source: str, msg: JointTrajectory) -> None:
+        now = time.monotonic()
+        self.controller.set_publishers(source, self.count_publishers(SOURCES[source]), now)
+        try:
+            chunk = messages.action_chunk(msg)
+        except LapaError as error:
+            self.controller.refuse_chunk(source, "malformed", str(error), now)
+        else:
+            ros_now_ns = self.get_clock().now().nanoseconds
+            self.controller.on_chunk(source, chunk, now, ros_now_ns)
+        self._announce()
+
+    def _on_policy_status(self, msg: String) -> None:
+        self.controller.note_source("policy", msg.data)
+        self._announce()
+
+    def _on_service(
+        self,
+        name: str,
+        action: Callable[[float], None],
+        request: Trigger.Request,
+        response: Trigger.Response,
+    ) -> Trigger.Response:
+        try:
+            action(time.monotonic())
+            response.success = True
+        except LapaError as error:
+            response.success = False
+            response.message = str(error)
+        status = self.controller.status(time.monotonic())
+        response.message = response.message or f"{status.state}: {status.reason}"
+        self.get_logger().info(f"{name}: {response.message}")
+        self._announce()
+        return response
+
+    def _count_publishers(self) -> None:
+        now = time.monotonic()
+        for source, topic in SOURCES.items():
+            self.controller.set_publishers(source, self.count_publishers(topic), now)
+
+    # Output --------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self._meter.tick(now)
+        commands = self.controller.tick(now)
+        if commands:
+            self._backend.send(commands)
+        for chunk in self.controller.take_executed():
+            self._executed_pub.publish(convert.chunk_msg(chunk))
+        self._announce()
+        self._publish_poses(now)
+
+    def _announce(self) -> None:
+        """Publish `authority` and `/diagnostics` when state or reason has changed."""
+        status = self.controller.status(time.monotonic())
+        text = interface.authority_text(status.state, status.reason)
+        if text != self._authority:
+            self._authority = text
+            self._authority_pub.publish(String(data=text))
+            self._reporter.publish()
+
+    def _publish_poses(self, now_s: float) -> None:
+        status = self.controller.status(now_s)
+        stamp = self.get_clock().now().nanoseconds
+        for which, poses in (("pose", status.measured), ("target", status.target)):
+            for arm, pose in poses.items():
+                frame = self.robot.arm(arm).base_frame
+                msg = convert.pose_msg(pose.xyz_m, pose.quaternion_wxyz, frame, stamp)
+                self._pose_pubs[arm, which].publish(msg)
+
+    def _report(self) -> diagnostics.Report:
+        status = self.controller.status(time.monotonic())
+        values: dict[str, object] = {
+            "authority": status.state,
+            "reason": status.reason,
+            "rate_hz": self._meter.rate_hz(),
+            "period_ms_p99": self._meter.period_percentile_s(99) * 1e3,
+            "steps_executed": status.steps_executed,
+        }
+        values |= {f"interventions_{k}": n for k, n in sorted(status.interventions.items())}
+        for arm, age in status.joint_state_age_s.items():
+            values[f"{arm}_joint_state_age_s"] = age
+        level = diagnostics.OK if status.state in ("policy", "teleop") else diagnostics.WARN
+        if status.state == "estop":
+            level = diagnostics.ERROR
+        return level, f"{status.state}: {status.reason}", values
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Entry point of `ros2 run lapa_ros arm_node`."""
+    return runtime.run(ArmNode, args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

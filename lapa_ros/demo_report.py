@@ -1,0 +1,292 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""What the demo leaves behind: a video, a plot, and a summary in words and JSON.
+
+All numbers are computed here from recorded messages; the definitions stand with the code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lapa_core.robot import Robot
+from lapa_core.types import NUM_AXES, ActionChunk, ImageArray
+
+# A step smaller than this cannot be told from servo noise in the measured pose.
+VISIBLE_STEP_M = 0.004
+# Motion has begun when this share of the step is covered.
+MOTION_SHARE = 0.1
+
+
+class Record:
+    """Messages of one run, each with its arrival time on the monotonic clock."""
+
+    def __init__(self, robot: Robot, instruction: str, asked_s: float) -> None:
+        self.robot = robot
+        self.instruction = instruction
+        self.asked_s = asked_s
+        self.authority: list[tuple[float, str, str]] = []
+        self.decided: list[tuple[float, ActionChunk]] = []
+        self.executed: list[tuple[float, ActionChunk]] = []
+        self.poses: dict[tuple[str, str], list[tuple[float, float, float, float]]] = defaultdict(
+            list
+        )
+        self.diagnostics: dict[str, list[tuple[float, dict[str, str]]]] = defaultdict(list)
+        self.began_s = self.ended_s = 0.0
+        self._reports_before: dict[str, int] = {}
+
+    def begin(self, now_s: float) -> None:
+        """Start of the measured window."""
+        self.began_s = now_s
+        self._reports_before = {k: len(v) - 1 for k, v in self.diagnostics.items()}
+
+    def end(self, now_s: float) -> None:
+        """End of the measured window."""
+        self.ended_s = now_s
+
+    def first_and_last(self, node: str) -> tuple[tuple[float, dict[str, str]], ...]:
+        """The node's diagnostics at the beginning and the end of the window."""
+        reports = self.diagnostics[node]
+        return reports[max(0, self._reports_before.get(node, 0))], reports[-1]
+
+
+class Video:
+    """H.264 of the camera with instruction, authority and delta drawn on it."""
+
+    def __init__(self, path: Path, instruction: str, rate_hz: float) -> None:
+        self._instruction = instruction
+        self._rate_hz = round(rate_hz)
+        self._container = av.open(str(path), "w")
+        self._stream: Any = None
+
+    def add(self, rgb: ImageArray, chunk: ActionChunk | None, authority: tuple[str, str]) -> None:
+        """Append one frame, (H, W, 3) uint8 RGB."""
+        frame = draw(rgb, self._instruction, chunk, authority)
+        if self._stream is None:
+            self._stream = self._container.add_stream("libx264", rate=self._rate_hz)
+            self._stream.height, self._stream.width = frame.shape[:2]
+            self._stream.pix_fmt = "yuv420p"
+            # One encoder thread at the cheapest preset: the robot's processes need the cores.
+            self._stream.options = {"preset": "ultrafast", "crf": "23", "threads": "1"}
+        picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+        self._container.mux(self._stream.encode(picture))
+
+    def close(self) -> None:
+        """Write what is pending and finish the file."""
+        if self._stream is not None:
+            self._container.mux(self._stream.encode())
+        self._container.close()
+
+
+def draw(
+    rgb: ImageArray, instruction: str, chunk: ActionChunk | None, authority: tuple[str, str]
+) -> ImageArray:
+    """The frame at 640 columns with its text; sides even, as yuv420p needs."""
+    height, width = rgb.shape[:2]
+    frame = cv2.resize(rgb, (640, 2 * round(height * 320 / width)))
+    lines = [f'"{instruction}"', f"{authority[0]}: {authority[1]}"[:80]]
+    if chunk is not None:
+        for first in range(0, len(chunk.names), NUM_AXES):
+            values = chunk.deltas[-1, first : first + NUM_AXES]
+            arm = chunk.names[first].partition("/")[0]
+            xyz, rpy = 1e3 * values[:3], np.degrees(values[3:6])
+            lines.append(
+                f"{arm}  xyz {xyz[0]:+.1f} {xyz[1]:+.1f} {xyz[2]:+.1f} mm   rpy "
+                f"{rpy[0]:+.1f} {rpy[1]:+.1f} {rpy[2]:+.1f} deg   gripper {values[6]:.2f}"
+            )
+    for row, text in enumerate(lines):
+        place = (8, 20 + 20 * row)
+        for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+            cv2.putText(frame, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.48, colour, thickness)
+    return np.asarray(frame, dtype=np.uint8)
+
+
+def summarise(record: Record) -> dict[str, Any]:
+    """All figures of the run; see the keys for units."""
+    decided = [t for t, _ in record.decided if record.began_s <= t <= record.ended_s]
+    seconds = record.ended_s - record.began_s
+    policy = record.first_and_last("policy_node")[1][1]
+    arm_before, arm_after = (values for _, values in record.first_and_last("arm_node"))
+    interventions = {
+        key.removeprefix("interventions_"): int(value) - int(arm_before.get(key, 0))
+        for key, value in arm_after.items()
+        if key.startswith("interventions_")
+    }
+    latency = np.array(command_to_motion_s(record))
+    return {
+        "robot": record.robot.name,
+        "instruction": record.instruction,
+        "trained": policy["trained"] == "True",
+        "seconds": round(seconds, 2),
+        "policy_rate_asked_hz": float(policy["asked_rate_hz"]),
+        "policy_rate_reached_hz": round((len(decided) - 1) / (decided[-1] - decided[0]), 3)
+        if len(decided) > 1
+        else 0.0,
+        "steps_executed": sum(record.began_s <= t <= record.ended_s for t, _ in record.executed),
+        "image_age_ms": {k: float(policy[f"image_age_ms_{k}"]) for k in ("median", "p99")},
+        "inference_ms": {k: float(policy[f"inference_ms_{k}"]) for k in ("median", "p99")},
+        "command_to_motion_ms": {
+            "median": round(1e3 * float(np.median(latency)), 1) if len(latency) else None,
+            "p99": round(1e3 * float(np.percentile(latency, 99)), 1) if len(latency) else None,
+            "steps_measured": len(latency),
+        },
+        "arm_loop_hz": float(arm_after["rate_hz"]),
+        "arm_loop_period_ms_p99": float(arm_after["period_ms_p99"]),
+        "frames": frames(record),
+        "interventions": {k: n for k, n in interventions.items() if n},
+        "holds": _holds(record),
+    }
+
+
+def frames(record: Record) -> dict[str, dict[str, float]]:
+    """Frames published by the cameras and received by the policy over the window.
+
+    The two nodes report at different times, so the published count is interpolated to the
+    policy's report times; the difference is exact to about one frame.
+    """
+    (t0, first), (t1, last) = record.first_and_last("policy_node")
+    reports = record.diagnostics["sim_node"]
+    stamps = np.array([t for t, _ in reports])
+    result = {}
+    for camera in record.robot.cameras:
+        received_key = f"camera_{camera.name}_received"
+        if received_key not in last:
+            continue  # a camera this policy does not look at
+        counts = np.array([int(v[f"camera_{camera.name}_published"]) for _, v in reports])
+        published = float(np.interp(t1, stamps, counts) - np.interp(t0, stamps, counts))
+        received = int(last[received_key]) - int(first[received_key])
+        result[camera.name] = {
+            "published": round(published, 1),
+            "received": received,
+            "dropped": max(0, round(published - received)),
+        }
+    return result
+
+
+def command_to_motion_s(record: Record) -> list[float]:
+    """From a delta's publication until the measured tool has covered 10 % of the step [s].
+
+    Measured along the direction of the step, at the 50 Hz of the measured pose, for steps of
+    at least 4 mm that turn by more than 60 degrees from the step before: what is left of that
+    one then does not count as motion.
+    """
+    published = {chunk.stamp_ns: t for t, chunk in record.decided}
+    result: list[float] = []
+    for index, arm in enumerate(record.robot.arms):
+        pose = np.array(record.poses[arm.name, "pose"])
+        columns = slice(index * NUM_AXES, index * NUM_AXES + 3)
+        previous = np.zeros(3)
+        for t_executed, chunk in record.executed:
+            step = chunk.deltas[-1, columns]
+            size = float(np.linalg.norm(step))
+            direction, before = step / max(size, 1e-9), previous
+            previous = direction
+            in_window = record.began_s <= t_executed <= record.ended_s
+            if in_window and size >= VISIBLE_STEP_M and float(direction @ before) < 0.5:
+                t = published.get(chunk.stamp_ns, t_executed)
+                result += _first_motion(pose, t, direction, MOTION_SHARE * size)
+    return result
+
+
+def _first_motion(
+    pose: NDArray[np.float64], t: float, direction: NDArray[np.float64], share_m: float
+) -> list[float]:
+    before = np.searchsorted(pose[:, 0], t) - 1
+    after = pose[(pose[:, 0] > t) & (pose[:, 0] < t + 1.0)]
+    if before < 0 or not len(after):
+        return []
+    covered = (after[:, 1:] - pose[before, 1:]) @ direction
+    moved = np.flatnonzero(covered >= share_m)
+    return [float(after[moved[0], 0] - t)] if len(moved) else []
+
+
+def _holds(record: Record) -> list[str]:
+    return [
+        f"{t - record.began_s:.1f} s: {state}: {reason}"
+        for t, state, reason in record.authority
+        if record.began_s < t < record.ended_s and state != "policy"
+    ]
+
+
+def plot(record: Record, path: Path) -> None:
+    """Commanded and reached tool position over time, a row an axis, a column an arm."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    arms = record.robot.arms
+    figure, axes = pyplot.subplots(4, len(arms), figsize=(9 * len(arms), 9), squeeze=False)
+    for column, arm in enumerate(arms):
+        series = {k: np.array(record.poses[arm.name, k]) for k in ("target", "pose")}
+        if not all(len(s) for s in series.values()):
+            continue
+        for row, axis in enumerate("xyz"):
+            for kind, label in (("target", "commanded"), ("pose", "reached")):
+                s = series[kind]
+                axes[row][column].plot(s[:, 0] - record.began_s, 1e3 * s[:, 1 + row], label=label)
+            axes[row][column].set_ylabel(f"{axis} [mm]")
+            axes[row][column].grid(alpha=0.3)
+        target, reached = series["target"], series["pose"]
+        followed = np.stack(
+            [np.interp(reached[:, 0], target[:, 0], target[:, i]) for i in (1, 2, 3)], axis=1
+        )
+        error = 1e3 * np.linalg.norm(followed - reached[:, 1:], axis=1)
+        axes[3][column].plot(reached[:, 0] - record.began_s, error, color="tab:red")
+        axes[3][column].set_ylabel("distance [mm]")
+        axes[3][column].set_xlabel("time since the policy took over [s]")
+        axes[0][column].set_title(f"{arm.name}: tool point, commanded and reached")
+        axes[0][column].legend(loc="upper right")
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
+    pyplot.close(figure)
+
+
+def write_report(record: Record, out: Path) -> int:
+    """Write plot and summary, print the summary; 1 if the arm never executed a delta."""
+    summary = summarise(record)
+    plot(record, out / "commanded_vs_reached.png")
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    print(_text(summary, out))
+    return 0 if summary["steps_executed"] > 0 else 1
+
+
+def _text(s: dict[str, Any], out: Path) -> str:
+    model = (
+        "trained" if s["trained"] else "RANDOMLY INITIALISED, it shows the machinery, not skill"
+    )
+    interventions = ", ".join(f"{k} {n}" for k, n in s["interventions"].items()) or "none"
+    camera_lines = [
+        f"  frames, camera {name}   {c['dropped']} dropped of {c['published']:.0f}"
+        for name, c in s["frames"].items()
+    ]
+    age, inference, motion = s["image_age_ms"], s["inference_ms"], s["command_to_motion_ms"]
+    lines = [
+        "",
+        f'{s["robot"]}: "{s["instruction"]}"',
+        f"  model                  {model}",
+        f"  policy rate            {s['policy_rate_reached_hz']:.2f} Hz reached, "
+        f"{s['policy_rate_asked_hz']:g} Hz asked",
+        f"  steps executed         {s['steps_executed']} in {s['seconds']:g} s",
+        f"  image age at decision  {age['median']:.0f} ms median, {age['p99']:.0f} ms p99",
+        f"  inference              {inference['median']:.0f} ms median, "
+        f"{inference['p99']:.0f} ms p99",
+        f"  command to motion      {motion['median']} ms median, {motion['p99']} ms p99 "
+        f"({motion['steps_measured']} steps)",
+        f"  arm loop               {s['arm_loop_hz']:.1f} Hz, period "
+        f"{s['arm_loop_period_ms_p99']:.1f} ms p99",
+        *camera_lines,
+        f"  safety interventions   {interventions}",
+        f"  holds                  {len(s['holds'])}",
+        *[f"    {hold}" for hold in s["holds"][:5]],
+        f"  results in {out}/: demo.mp4, commanded_vs_reached.png, summary.json, logs/",
+    ]
+    return "\n".join(lines)

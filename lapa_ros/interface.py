@@ -1,0 +1,107 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""Every topic and service of the package: name, type, unit and QoS, written once.
+
+Names are relative to the robot's namespace (empty by default); `<arm>` is an arm's name in
+the robot file, `<camera>` a camera's topic there.
+
+======================================  ====================  ===========================
+topic                                   type                  content
+======================================  ====================  ===========================
+policy/ee_delta, teleop/ee_delta        JointTrajectory       deltas asked for [m, rad, 0..1]
+executed/ee_delta                       JointTrajectory       deltas the arm was really told
+policy/status                           String, latched       what the policy is waiting for
+authority                               String, latched       "<state>: <reason>"
+instruction                             String, latched       what the robot is told to do
+<arm>/joint_states                      JointState            [rad], fingers [m]
+<arm>/ee_pose                           PoseStamped           measured tool point in its base
+<arm>/ee_target                         PoseStamped           commanded tool point
+<arm>/arm_controller/joint_trajectory   JointTrajectory       joint targets [rad]
+<arm>/gripper_controller/joint_tra...   JointTrajectory       gripper joint target [m or rad]
+<camera>                                Image, Compressed...  RGB of any listed encoding
+/diagnostics                            DiagnosticArray       rates, ages, latencies, reasons
+======================================  ====================  ===========================
+
+Services, all `std_srvs/Trigger`: enable, hold, estop, reset, home, park.
+"""
+
+from __future__ import annotations
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+POLICY_EE_DELTA = "policy/ee_delta"
+TELEOP_EE_DELTA = "teleop/ee_delta"
+EXECUTED_EE_DELTA = "executed/ee_delta"
+POLICY_STATUS = "policy/status"
+AUTHORITY = "authority"
+INSTRUCTION = "instruction"
+DIAGNOSTICS = "/diagnostics"
+SERVICES = ("enable", "hold", "estop", "reset", "home", "park")
+
+
+def joint_states(arm: str) -> str:
+    """Measured joints of an arm; the name Interbotix' driver uses."""
+    return f"{arm}/joint_states"
+
+
+def ee_pose(arm: str) -> str:
+    """Measured pose of the tool point in the arm's base."""
+    return f"{arm}/ee_pose"
+
+
+def ee_target(arm: str) -> str:
+    """Commanded pose of the tool point in the arm's base."""
+    return f"{arm}/ee_target"
+
+
+def arm_command(arm: str) -> str:
+    """Input of the arm's joint trajectory controller (ros2_control naming)."""
+    return f"{arm}/arm_controller/joint_trajectory"
+
+
+def gripper_command(arm: str) -> str:
+    """Input of the gripper's joint trajectory controller (ros2_control naming)."""
+    return f"{arm}/gripper_controller/joint_trajectory"
+
+
+# A command counts only while it is the newest: a burst of late ones must not be played.
+COMMAND_QOS = QoSProfile(
+    depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE
+)
+
+# What happened, for recorders and plots: nothing of it may be lost.
+EVENT_QOS = QoSProfile(
+    depth=50, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE
+)
+
+# Known to whoever joins later.
+LATCHED_QOS = QoSProfile(
+    depth=1,
+    history=HistoryPolicy.KEEP_LAST,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+
+# REP-2003: drivers publish with the system default (reliable), consumers take best effort,
+# which matches both kinds of driver.
+SENSOR_PUB_QOS = QoSProfile(
+    depth=2, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE
+)
+CAMERA_SUB_QOS = QoSProfile(
+    depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT
+)
+# Every joint sample is looked at (a jump between two of them is a fault), so a few may queue.
+JOINT_SUB_QOS = QoSProfile(
+    depth=10, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT
+)
+
+
+def authority_text(state: str, reason: str) -> str:
+    """Content of the `authority` message."""
+    return f"{state}: {reason}"
+
+
+def parse_authority(text: str) -> tuple[str, str]:
+    """State and reason of an `authority` message."""
+    state, _, reason = text.partition(": ")
+    return state, reason

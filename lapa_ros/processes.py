@@ -1,0 +1,94 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""Our nodes as separate processes: started with the right environment, ended in bounded time.
+
+For `lapa demo` and the tests, which run where no `ros2 launch` is installed. On a robot the
+launch files do the same.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from lapa_ros import environment
+
+GRACE_S = 1.5  # from SIGINT to SIGKILL: with the rest of an ending it stays within 3 s
+
+
+class NodeProcess:
+    """One node in a process of its own, its output kept in a file."""
+
+    def __init__(
+        self,
+        node: str,
+        parameters: Mapping[str, object],
+        log: Path,
+        extra_environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.node = node
+        self.log = log
+        arguments = ["--ros-args"]
+        for name, value in parameters.items():
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            arguments += ["-p", f"{name}:={_quoted(value, text)}"]
+        variables = {**os.environ, **environment.dds_variables(), **(extra_environment or {})}
+        self._file = log.open("wb")
+        # A session of its own: a Ctrl-C in the terminal reaches only the parent, which then
+        # ends the nodes in order.
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", f"lapa_ros.{node}", *arguments],
+            stdout=self._file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=variables,
+            start_new_session=True,
+        )
+
+    def running(self) -> bool:
+        """Whether the process is still there."""
+        return self.process.poll() is None
+
+    def interrupt(self) -> None:
+        """Ask it to end (SIGINT)."""
+        if self.running():
+            self.process.send_signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL)."""
+        if self.running():
+            self.process.kill()
+        self.process.wait()
+
+    def last_lines(self, count: int = 15) -> str:
+        """The end of its output."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return "\n".join(lines[-count:])
+
+    def close(self) -> None:
+        """Release the log file."""
+        self._file.close()
+
+
+def stop_all(nodes: list[NodeProcess], grace_s: float = GRACE_S) -> dict[str, int]:
+    """Interrupt all, wait up to `grace_s` together, kill the rest; exit code of each."""
+    for node in nodes:
+        node.interrupt()
+    deadline = time.monotonic() + grace_s
+    for node in nodes:
+        try:
+            node.process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            node.kill()
+        node.close()
+    return {node.node: int(node.process.returncode) for node in nodes}
+
+
+def _quoted(value: object, text: str) -> str:
+    """As ROS reads parameter values: YAML. Strings are quoted, so that `yes` stays text."""
+    return "'" + text.replace("'", "''") + "'" if isinstance(value, str) else text

@@ -1,0 +1,57 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""`main` of every node: start, spin until told to stop, end cleanly with a known exit code.
+
+Exit codes: 0 stopped on purpose, 2 a named error (bad robot file, parameter, checkpoint).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+
+from lapa_core.errors import LapaError
+
+
+def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
+    """Create the node, spin it in this thread, destroy it; returns the exit code.
+
+    A node with a `close` method gets it called before it is destroyed, whatever ended it.
+    """
+    rclpy.init(args=args)
+    node: Node | None = None
+    try:
+        node = make_node()
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except LapaError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        return 2
+    finally:
+        # Under `ros2 launch` a second SIGINT can land here; it must not turn a clean end
+        # into exit code -2.
+        with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
+            if node is not None:
+                close = getattr(node, "close", None)
+                if close is not None:
+                    close()
+                node.destroy_node()
+            rclpy.try_shutdown()
+    return 0
+
+
+def lower_thread_priority(niceness: int) -> None:
+    """Give way in the calling thread only; Linux keeps a niceness per thread.
+
+    Elsewhere `os.setpriority` means the whole process, so nothing is done there.
+    """
+    if niceness > 0 and sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)

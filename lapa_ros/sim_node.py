@@ -1,0 +1,179 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""The simulated robot behind a driver's interface: joint states and images out, targets in.
+
+Seen from the topics it is a ros2_control robot with a joint trajectory controller an arm and
+one a gripper. Physics runs in real time in its own thread and cameras render in another, so
+that a slow frame never delays a joint state.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from sensor_msgs.msg import Image, JointState
+from trajectory_msgs.msg import JointTrajectory
+
+from lapa_core import robot as robots
+from lapa_core.data.messages import stamp_ns
+from lapa_core.data.timeline import PeriodMeter
+from lapa_core.errors import LapaError
+from lapa_core.sim import Simulation
+from lapa_core.sim.ramp import TargetRamps
+from lapa_ros import convert, diagnostics, interface, runtime
+from lapa_ros.params import declare, param
+
+SUBSTEP_S = 0.002
+MAX_LAG_S = 0.1  # later than this, lost time is dropped instead of caught up with in a burst
+
+
+@dataclass(frozen=True)
+class SimParams:
+    """Parameters of the node."""
+
+    robot: str = param("wx250s", "robot file: a name in config/robots, or a path")
+    seed: int = param(0, "seed of the scene", low=0, high=2**31 - 1)
+    joint_state_rate_hz: float = param(100.0, "rate of joint_states", low=10.0, high=500.0)
+    camera_rate_hz: float = param(
+        0.0, "rate of every camera; 0 takes the robot file's", low=0.0, high=120.0
+    )
+    camera_width: int = param(0, "0 takes the robot file's", low=0, high=1920)
+    camera_height: int = param(0, "0 takes the robot file's", low=0, high=1080)
+    niceness: int = param(5, "rendering yields to the control loop by this much", low=0, high=19)
+
+
+class SimNode(Node):
+    """Simulation, cameras and controllers of one robot."""
+
+    def __init__(self) -> None:
+        super().__init__("sim_node")
+        self.params = declare(self, SimParams)
+        self.robot = robots.load(self.params.robot)
+        self.sim = Simulation(self.robot, seed=self.params.seed, timestep=SUBSTEP_S)
+        self.ramps = TargetRamps(self.sim)
+        self._lock = threading.Lock()  # guards the ramps; the simulation guards itself
+        self._stop = threading.Event()
+        self._physics_meter = PeriodMeter()
+        self._camera_meters = {c.name: PeriodMeter() for c in self.robot.cameras}
+        self._slipped_s = 0.0
+        self._refused = 0
+        self._joint_pubs = {
+            a.name: self.create_publisher(
+                JointState, interface.joint_states(a.name), interface.SENSOR_PUB_QOS
+            )
+            for a in self.robot.arms
+        }
+        self._camera_pubs = {
+            c.name: self.create_publisher(Image, c.topic, interface.SENSOR_PUB_QOS)
+            for c in self.robot.cameras
+        }
+        for arm in self.robot.arms:
+            for topic in (interface.arm_command(arm.name), interface.gripper_command(arm.name)):
+                callback = partial(self._on_target, arm.name)
+                self.create_subscription(JointTrajectory, topic, callback, interface.COMMAND_QOS)
+        self._reporter = diagnostics.Reporter(self, self._report)
+        self._threads = [threading.Thread(target=self._physics, name="physics", daemon=True)]
+        self._threads += [
+            threading.Thread(target=self._cameras, name="cameras", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+        cameras = ", ".join(c.topic for c in self.robot.cameras)
+        self.get_logger().info(f"simulating {self.robot.name}; cameras: {cameras}")
+
+    def _on_target(self, arm: str, msg: JointTrajectory) -> None:
+        """Take the last point of a trajectory, as a controller does that is streamed to."""
+        try:
+            if not msg.points or len(msg.points[-1].positions) != len(msg.joint_names):
+                raise robots.ConfigError("trajectory needs a point with a position per joint")
+            point = msg.points[-1]
+            targets = dict(zip(msg.joint_names, point.positions, strict=True))
+            with self._lock:
+                self.ramps.set(arm, targets, stamp_ns(point.time_from_start) * 1e-9)
+        except LapaError as error:
+            self._refused += 1
+            self.get_logger().warning(f"{arm}: target refused: {error}", throttle_duration_sec=2)
+
+    def _physics(self) -> None:
+        period = 1.0 / self.params.joint_state_rate_hz
+        due = time.monotonic()
+        while not self._stop.is_set():
+            with self._lock:
+                self.ramps.advance(period)
+            states = {name: self.sim.joint_state(name) for name in self._joint_pubs}
+            stamp = self.get_clock().now().nanoseconds
+            for name, (joints, position, velocity) in states.items():
+                msg = convert.joint_state_msg(joints, position, velocity, stamp)
+                _publish(self._joint_pubs[name], msg)
+            now = time.monotonic()
+            self._physics_meter.tick(now)
+            due += period
+            if now - due > MAX_LAG_S:
+                self._slipped_s += now - due
+                due = now
+            self._stop.wait(max(0.0, due - now))
+
+    def _cameras(self) -> None:
+        runtime.lower_thread_priority(self.params.niceness)
+        cameras = self.robot.cameras
+        rates = {c.name: self.params.camera_rate_hz or c.rate_hz for c in cameras}
+        due = dict.fromkeys(rates, time.monotonic())
+        try:
+            while not self._stop.is_set():
+                camera = min(cameras, key=lambda c: due[c.name])
+                if self._stop.wait(max(0.0, due[camera.name] - time.monotonic())):
+                    break
+                stamp = self.get_clock().now().nanoseconds
+                rgb = self.sim.render(
+                    camera.name,
+                    self.params.camera_width or camera.width,
+                    self.params.camera_height or camera.height,
+                )
+                msg = convert.image_msg(rgb, camera.frame_id, stamp)
+                _publish(self._camera_pubs[camera.name], msg)
+                now = time.monotonic()
+                self._camera_meters[camera.name].tick(now)
+                # A camera that cannot keep its rate loses frames, it does not fall behind.
+                period = 1.0 / rates[camera.name]
+                due[camera.name] = max(due[camera.name] + period, now)
+        finally:
+            self.sim.close()  # the GL context belongs to this thread
+
+    def _report(self) -> diagnostics.Report:
+        values: dict[str, object] = {
+            "joint_state_rate_hz": self._physics_meter.rate_hz(),
+            "slipped_s": self._slipped_s,
+            "targets_refused": self._refused,
+        }
+        for name, meter in self._camera_meters.items():
+            values[f"camera_{name}_rate_hz"] = meter.rate_hz()
+            values[f"camera_{name}_published"] = meter.count
+        dead = [t.name for t in self._threads if not t.is_alive()]
+        if dead:
+            return diagnostics.ERROR, f"thread died: {', '.join(dead)}", values
+        return diagnostics.OK, "simulating", values
+
+    def close(self) -> None:
+        """End both threads, the camera thread with its GL context."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=2.0)
+
+
+def _publish(publisher: Publisher, msg: object) -> None:
+    publisher.publish(msg)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Entry point of `ros2 run lapa_ros sim_node`."""
+    return runtime.run(SimNode, args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

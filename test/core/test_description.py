@@ -1,0 +1,166 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""The URDFs have the published kinematics, and a wrong URDF is refused by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import arms
+import mujoco
+import numpy as np
+import pytest
+
+from lapa_core import description
+from lapa_core.errors import ConfigError
+
+MODELS = ("wx250s", "vx300s")
+JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate")
+MINIMAL = """<robot name="r"><link name="a"/><link name="b"/>
+<joint name="j" type="revolute"><parent link="a"/><child link="b"/>
+<limit lower="-1" upper="1" effort="1" velocity="1"/></joint></robot>"""
+
+
+def compiled(model: str) -> mujoco.MjModel:
+    return description.to_spec(description.load(f"{model}.urdf.xacro")).compile()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_home_pose_equals_the_published_M(model: str) -> None:
+    m = compiled(model)
+    data = mujoco.MjData(m)
+    mujoco.mj_kinematics(m, data)
+    tool = data.body("ee_gripper_link")
+    np.testing.assert_allclose(tool.xpos, arms.M_XYZ[model], atol=1e-6)
+    np.testing.assert_allclose(tool.xmat.reshape(3, 3), np.eye(3), atol=1e-6)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_screw_axes_equal_the_published_ones(model: str) -> None:
+    """S = (w, -w x q) with w the joint's axis and q a point on it, at joints zero."""
+    m = compiled(model)
+    data = mujoco.MjData(m)
+    mujoco.mj_kinematics(m, data)
+    for name, published in zip(JOINTS, arms.SLIST[model], strict=True):
+        joint = data.joint(name)
+        screw = np.concatenate([joint.xaxis, -np.cross(joint.xaxis, joint.xanchor)])
+        np.testing.assert_allclose(screw, published, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_limits_are_the_published_ones(model: str) -> None:
+    joints = description.load(f"{model}.urdf.xacro").joints
+    np.testing.assert_allclose([joints[n].lower for n in JOINTS], arms.LOWER[model], atol=1e-6)
+    np.testing.assert_allclose([joints[n].upper for n in JOINTS], arms.UPPER[model], atol=1e-6)
+    assert [joints[n].velocity for n in JOINTS] == pytest.approx([np.pi] * 6)
+    assert [joints[n].effort for n in JOINTS] == [10, 20, 15, 2, 5, 1]
+    lower, upper = arms.FINGER[model]
+    assert (joints["left_finger"].lower, joints["left_finger"].upper) == (lower, upper)
+    assert (joints["right_finger"].lower, joints["right_finger"].upper) == (-upper, -lower)
+    assert joints["right_finger"].mimics == "left_finger"
+    assert tuple(joints) == (*JOINTS, "gripper", "left_finger", "right_finger")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_inertias_are_those_of_bodies_of_that_mass(model: str) -> None:
+    """The published 1e-3 kg m2 on links of a gram is gone; MuJoCo checks the triangle rule."""
+    m = compiled(model)
+    total = {"wx250s": 2.138, "vx300s": 3.742}[model]
+    assert m.body_mass.sum() == pytest.approx(total, abs=0.01)
+    for mass, inertia in zip(m.body_mass, m.body_inertia, strict=True):
+        assert np.all(inertia <= mass * 0.2**2)  # no radius of gyration beyond 20 cm
+
+
+def test_prefix_renames_links_and_nothing_else() -> None:
+    plain = description.load("wx250s.urdf.xacro")
+    prefixed = description.load("wx250s.urdf.xacro", prefix="left/")
+    assert prefixed.links == tuple(f"left/{n}" for n in plain.links)
+    assert prefixed.joints == plain.joints
+    assert (plain.root, prefixed.root) == ("base_link", "left/base_link")
+    root = ElementTree.fromstring(prefixed.urdf)
+    ends = [e.get("link") for e in (*root.iter("parent"), *root.iter("child"))]
+    assert all(e and e.startswith("left/") for e in ends)
+
+
+def test_right_finger_mirrors_the_left_in_mujoco() -> None:
+    m = compiled("wx250s")
+    data = mujoco.MjData(m)
+    m.opt.gravity[:] = 0
+    data.joint("left_finger").qpos[0] = 0.03
+    data.joint("right_finger").qpos[0] = -0.02
+    mujoco.mj_step(m, data, nstep=500)
+    left, right = data.joint("left_finger").qpos[0], data.joint("right_finger").qpos[0]
+    assert left == pytest.approx(-right, abs=1e-4)
+
+
+def test_a_mimic_that_mujoco_does_not_read_is_added_once() -> None:
+    spec = description.to_spec(description.load("wx250s.urdf.xacro"))
+    assert [(e.name1, e.name2) for e in spec.equalities] == [("right_finger", "left_finger")]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("<robot", "not XML"),
+        ("<model/>", "root element must be <robot>"),
+        (MINIMAL.replace('velocity="1"', ""), "finite 'velocity'"),
+        (MINIMAL.replace('upper="1"', 'upper="nan"'), "finite 'upper'"),
+        (MINIMAL.replace('upper="1"', 'upper="-2"'), "must be below"),
+        (MINIMAL.replace('effort="1"', 'effort="0"'), "above 0"),
+        (MINIMAL.replace('name="j"', ""), "lacks the attribute 'name'"),
+        (MINIMAL.replace("<limit", "<mimic joint='k'/><limit"), "unknown mimicked joint 'k'"),
+        (MINIMAL.replace('<link name="a"/>', '<link name="a"/><link name="c"/>'), "one link"),
+        (
+            MINIMAL.replace(
+                "</robot>",
+                '<gripper_linkage joint="j" finger="j" horn="2" arm="1"/></robot>',
+            ),
+            "0 < horn <= arm",
+        ),
+    ],
+)
+def test_a_wrong_urdf_is_refused_by_name(text: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint) as error:
+        description.parse(text, "file.urdf")
+    assert "file.urdf" in str(error.value)
+
+
+def test_files_that_cannot_be_expanded_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not found"):
+        description.load("no_such_arm.urdf.xacro")
+    with pytest.raises(ConfigError, match="no URDF at"):
+        description.load(str(tmp_path / "missing.urdf"))
+    broken = tmp_path / "broken.urdf.xacro"
+    broken.write_text(
+        '<robot xmlns:xacro="http://www.ros.org/wiki/xacro"><xacro:nothing/></robot>'
+    )
+    with pytest.raises(ConfigError, match="cannot be expanded"):
+        description.load(str(broken))
+    broken.write_text("<robot>")
+    with pytest.raises(ConfigError, match="cannot be expanded"):
+        description.load(str(broken))
+
+
+def test_robot_file_and_urdf_must_fit() -> None:
+    arm = arms.wx250s().arms[0]
+    description.for_arm(arm)
+    wrong = [
+        (dataclasses.replace(arm, joints=("waist", "knee")), "unknown joint 'knee'"),
+        (dataclasses.replace(arm, tool_link="hand"), "unknown tool_link 'hand'"),
+        (dataclasses.replace(arm, start_rad=np.full(6, 1.8)), "start_rad has elbow at 1.8"),
+        (
+            dataclasses.replace(arm, gripper=dataclasses.replace(arm.gripper, open=0.1)),
+            "gripper open has left_finger at 0.1",
+        ),
+        (
+            dataclasses.replace(
+                arm, gripper=dataclasses.replace(arm.gripper, joint="right_finger")
+            ),
+            "mimics 'left_finger'",
+        ),
+    ]
+    for changed, complaint in wrong:
+        with pytest.raises(ConfigError, match=complaint):
+            description.for_arm(changed)

@@ -1,0 +1,46 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""Real rclpy and DDS for the tests: a domain of their own, one context, real node processes.
+
+Nothing is collected here where rclpy is missing; `test/conftest.py` says so.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HAVE_ROS = importlib.util.find_spec("rclpy") is not None
+if not HAVE_ROS:
+    collect_ignore_glob = ["test_*.py"]
+else:
+    # Before the first participant: neighbours on one domain would hear each other's robots.
+    os.environ["ROS_DOMAIN_ID"] = str(101 + os.getpid() % 100)
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ.setdefault("ROS_LOG_DIR", tempfile.mkdtemp(prefix="ros_log_"))
+    from lapa_ros import environment
+
+    os.environ.update(environment.dds_variables())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder needs ROS."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in Path(item.fspath).parents:
+            item.add_marker(pytest.mark.ros)
+
+
+@pytest.fixture(scope="session")
+def ros_context() -> Iterator[None]:
+    """One initialised rclpy for the test process."""
+    import rclpy
+
+    rclpy.init()
+    yield
+    rclpy.try_shutdown()

@@ -1,0 +1,52 @@
+#!/bin/sh
+# Makes .venv with everything the demo and the tests need, and says what it does.
+# Run again it does nothing unless setup.cfg, constraints.txt or this file has changed.
+#
+#   PYTHON    the interpreter to use (default python3; 3.10 to 3.13)
+#   PIP_ARGS  more arguments for pip, such as an index that carries the CPU build of torch
+set -eu
+cd "$(dirname "$0")/.."
+PYTHON=${PYTHON:-python3}
+say() { echo "setup: $*"; }
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+need_apt() { # package, reason
+    say "installing apt package $1: $2"
+    command -v apt-get >/dev/null || { say "no apt-get here: install $1 by hand"; exit 1; }
+    [ -n "${apt_updated:-}" ] || { as_root apt-get update -qq; apt_updated=1; }
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1"
+}
+has_library() { ldconfig -p 2>/dev/null | grep -q "$1" || /sbin/ldconfig -p | grep -q "$1"; }
+
+command -v "$PYTHON" >/dev/null || need_apt python3 "to run anything"
+"$PYTHON" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || {
+    say "Python 3.10 to 3.13 is needed, $PYTHON is $("$PYTHON" -V)"; exit 1; }
+"$PYTHON" -c 'import venv, ensurepip' 2>/dev/null || need_apt python3-venv "creates .venv"
+has_library libEGL.so.1 || need_apt libegl1 "MuJoCo renders the cameras through EGL"
+[ -e /dev/nvidia0 ] || ls /usr/share/glvnd/egl_vendor.d/*mesa* >/dev/null 2>&1 ||
+    need_apt libegl-mesa0 "EGL without a GPU"
+has_library libGL.so.1 || need_apt libgl1 "MuJoCo loads OpenGL from it"
+ls /usr/lib/*/dri/swrast_dri.so /usr/lib/*/libgallium*.so >/dev/null 2>&1 ||
+    need_apt libgl1-mesa-dri "software rendering"
+
+# A sourced ROS 2 brings its own rclpy; elsewhere it comes from wheels.
+if [ -n "${ROS_DISTRO:-}" ] && "$PYTHON" -c 'import rclpy' 2>/dev/null; then
+    ros="apt ($ROS_DISTRO)"; venv_args=--system-site-packages; extras=dev
+else
+    ros="wheels (Jazzy)"; venv_args=; extras=dev,ros-wheels
+fi
+
+stamp=.venv/.lapa_setup
+want="$("$PYTHON" -V) $ros $(cat setup.cfg constraints.txt tools/setup.sh | cksum)"
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ]; then
+    say "up to date ($ros)"
+    exit 0
+fi
+say "creating .venv with $("$PYTHON" -V), ROS 2 from $ros"
+"$PYTHON" -m venv --clear $venv_args .venv
+say "installing Python packages (versions from constraints.txt; torch is the large one)"
+# shellcheck disable=SC2086
+.venv/bin/python -m pip install --quiet --disable-pip-version-check ${PIP_ARGS:-} \
+    -c constraints.txt -e ".[$extras]"
+echo "$want" > "$stamp"
+say "done; activate with: . .venv/bin/activate"
