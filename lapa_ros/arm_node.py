@@ -10,10 +10,12 @@ for whatever reason, it has already stopped sending, and the driver holds the la
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -77,6 +79,7 @@ class ArmNode(Node):
             ),
         )
         self._meter = PeriodMeter(history=LOOP_HISTORY)
+        self._duration_ms: deque[float] = deque(maxlen=LOOP_HISTORY)
         self._authority = ""
         self._backend = backends.make(self, self.robot, 1.0 / p.rate_hz)
         self._make_outputs()
@@ -186,6 +189,10 @@ class ArmNode(Node):
     def _tick(self) -> None:
         now = time.monotonic()
         self._meter.tick(now)
+        self._control(now)
+        self._duration_ms.append(1e3 * (time.monotonic() - now))
+
+    def _control(self, now: float) -> None:
         commands = self.controller.tick(now)
         if commands:
             self._backend.send(commands)
@@ -219,6 +226,7 @@ class ArmNode(Node):
             "reason": status.reason,
             "rate_hz": self._meter.rate_hz(),
             "period_ms_p99": self._meter.period_percentile_s(99) * 1e3,
+            "tick_ms_median": float(np.median(self._duration_ms)) if self._duration_ms else 0.0,
             "steps_executed": status.steps_executed,
         }
         values |= {f"interventions_{k}": n for k, n in sorted(status.interventions.items())}

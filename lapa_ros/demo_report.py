@@ -24,6 +24,8 @@ from lapa_core.types import NUM_AXES, ActionChunk, ImageArray
 VISIBLE_STEP_M = 0.004
 # Motion has begun when this share of the step is covered.
 MOTION_SHARE = 0.1
+# After this long a later step may be what is seen: the step counts as not measured.
+MOTION_WINDOW_S = 0.5
 
 
 class Record:
@@ -200,7 +202,7 @@ def _first_motion(
     pose: NDArray[np.float64], t: float, direction: NDArray[np.float64], share_m: float
 ) -> list[float]:
     before = np.searchsorted(pose[:, 0], t) - 1
-    after = pose[(pose[:, 0] > t) & (pose[:, 0] < t + 1.0)]
+    after = pose[(pose[:, 0] > t) & (pose[:, 0] < t + MOTION_WINDOW_S)]
     if before < 0 or not len(after):
         return []
     covered = (after[:, 1:] - pose[before, 1:]) @ direction

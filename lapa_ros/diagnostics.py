@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
-from lapa_ros import interface
+from lapa_ros import interface, runtime
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 PERIOD_S = 0.5
@@ -40,7 +40,7 @@ class Reporter:
         )
         array = DiagnosticArray(status=[status])
         array.header.stamp = self._node.get_clock().now().to_msg()
-        self._publisher.publish(array)
+        runtime.publish(self._node, self._publisher, array)
 
     def close(self) -> None:
         """Stop publishing."""

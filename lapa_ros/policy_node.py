@@ -71,7 +71,7 @@ class PolicyNode(LifecycleNode):
         self._status = ""
         self._decider: Decider | None = None
         self._thread: threading.Thread | None = None
-        self._subscriptions: list[object] = []
+        self._inputs: list[object] = []
         self._set_status("unconfigured")
         if self.params.autostart:
             self._start_timer = self.create_timer(0.0, self._autostart)
@@ -126,10 +126,10 @@ class PolicyNode(LifecycleNode):
             topic = robot.camera(name).topic
             kind = CompressedImage if topic.endswith("/compressed") else Image
             callback = partial(self._on_image, latest)
-            self._subscriptions.append(
+            self._inputs.append(
                 self.create_subscription(kind, topic, callback, interface.CAMERA_SUB_QOS)
             )
-        self._subscriptions.append(
+        self._inputs.append(
             self.create_subscription(
                 String, interface.INSTRUCTION, self._on_instruction, interface.LATCHED_QOS
             )
@@ -155,9 +155,9 @@ class PolicyNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Drop the model and the subscriptions."""
-        for subscription in self._subscriptions:
+        for subscription in self._inputs:
             self.destroy_subscription(subscription)
-        self._subscriptions.clear()
+        self._inputs.clear()
         self.destroy_publisher(self._publisher)
         self._decider = None
         self._set_status("unconfigured")
@@ -179,12 +179,12 @@ class PolicyNode(LifecycleNode):
             self.get_logger().info(f"instruction: {msg.data}")
 
     def _publish(self, published: Published) -> None:
-        self._publisher.publish(convert.chunk_msg(published.chunk))
+        runtime.publish(self, self._publisher, convert.chunk_msg(published.chunk))
 
     def _set_status(self, text: str) -> None:
         if text != self._status:
             self._status = text
-            self._status_pub.publish(String(data=text))
+            runtime.publish(self, self._status_pub, String(data=text))
             self._reporter.publish()
 
     # Work ----------------------------------------------------------------------------------

@@ -8,14 +8,17 @@ Exit codes: 0 stopped on purpose, 2 a named error (bad robot file, parameter, ch
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
 
 import rclpy
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 
 from lapa_core.errors import LapaError
 
@@ -29,6 +32,10 @@ def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int
     node: Node | None = None
     try:
         node = make_node()
+        # What was built so far lives as long as the process: keep the garbage collector from
+        # walking it in the middle of a control period.
+        gc.collect()
+        gc.freeze()
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
@@ -46,6 +53,18 @@ def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int
                 node.destroy_node()
             rclpy.try_shutdown()
     return 0
+
+
+def publish(node: Node, publisher: Publisher, msg: object) -> None:
+    """Publish from a thread of the node's own, which may outlive the context by a message.
+
+    A signal ends the context at once, while such a thread is still on its way to `close`.
+    """
+    try:
+        publisher.publish(msg)
+    except RCLError:
+        if node.context.ok():
+            raise
 
 
 def lower_thread_priority(niceness: int) -> None:

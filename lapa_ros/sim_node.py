@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from rclpy.node import Node
-from rclpy.publisher import Publisher
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
@@ -110,7 +109,7 @@ class SimNode(Node):
             stamp = self.get_clock().now().nanoseconds
             for name, (joints, position, velocity) in states.items():
                 msg = convert.joint_state_msg(joints, position, velocity, stamp)
-                _publish(self._joint_pubs[name], msg)
+                runtime.publish(self, self._joint_pubs[name], msg)
             now = time.monotonic()
             self._physics_meter.tick(now)
             due += period
@@ -136,7 +135,7 @@ class SimNode(Node):
                     self.params.camera_height or camera.height,
                 )
                 msg = convert.image_msg(rgb, camera.frame_id, stamp)
-                _publish(self._camera_pubs[camera.name], msg)
+                runtime.publish(self, self._camera_pubs[camera.name], msg)
                 now = time.monotonic()
                 self._camera_meters[camera.name].tick(now)
                 # A camera that cannot keep its rate loses frames, it does not fall behind.
@@ -164,10 +163,6 @@ class SimNode(Node):
         self._stop.set()
         for thread in self._threads:
             thread.join(timeout=2.0)
-
-
-def _publish(publisher: Publisher, msg: object) -> None:
-    publisher.publish(msg)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -6,15 +6,18 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import subprocess
+import os
 import sys
 
 from lapa_core.errors import ConfigError
 
 
 def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
-    """Run `lapa_ros.demo` in a process of its own with the same arguments."""
+    """Become `lapa_ros.demo` with the same arguments."""
     del parser  # the demo has its own
     if importlib.util.find_spec("lapa_ros") is None:
         raise ConfigError("the demo needs lapa_ros beside lapa_core: is the package installed?")
-    return subprocess.run([sys.executable, "-m", "lapa_ros.demo", *argv], check=False).returncode
+    # Replaced, not started: a parent waiting here would kill the demo a quarter of a second
+    # after Ctrl-C, before it has ended its nodes.
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "lapa_ros.demo", *argv])

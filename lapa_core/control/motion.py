@@ -80,9 +80,10 @@ def plan(
         duration_s(*ends[n], speed, t.kinematics.acceleration) for n, t in tracks.items()
     )
     arms = {n: JointMove(start, goal, longest) for n, (start, goal) in ends.items()}
+    label = positions if isinstance(positions, str) else "given positions"
     for name, track in tracks.items():
-        _check_floor(track, arms[name])
-    return Move(positions if isinstance(positions, str) else "given positions", arms)
+        _check_floor(track, arms[name], trust_goal=label in PLACES)
+    return Move(label, arms)
 
 
 def duration_s(
@@ -121,11 +122,17 @@ def _ends(track: ArmTrack, goal: FloatArray) -> tuple[FloatArray, FloatArray]:
     return np.clip(present, k.lower, k.upper), np.clip(goal, k.lower, k.upper)
 
 
-def _check_floor(track: ArmTrack, move: JointMove) -> None:
-    """A straight line in joint space is an arc of the tool, which may dip below its ends."""
+def _check_floor(track: ArmTrack, move: JointMove, trust_goal: bool) -> None:
+    """Keep the tool above the workspace's floor, or above where it starts.
+
+    A straight line in joint space is an arc of the tool, which may dip below both its ends. A
+    goal of the robot file may itself lie lower, such as a rest for the arm.
+    """
     times = np.linspace(0.0, move.duration_s, PATH_SAMPLES)
     height = [float(track.kinematics.fk(move.at(float(t))).xyz_m[2]) for t in times]
-    floor = min(float(track.arm.workspace_lower_m[2]), height[0], height[-1])
+    floor = min(float(track.arm.workspace_lower_m[2]), height[0])
+    if trust_goal:
+        floor = min(floor, height[-1])
     if min(height) < floor - 1e-3:
         raise UnsafeAction(
             f"{track.arm.name}: on the straight way the tool would come down to "

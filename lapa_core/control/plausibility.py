@@ -57,6 +57,7 @@ class JointMonitor:
         self._kinematics = kinematics
         self._gripper_joint = gripper_joint
         self._params = params
+        self._heard_s = -np.inf
         self._candidate: FloatArray | None = None
         self._agreeing = 0
 
@@ -72,6 +73,8 @@ class JointMonitor:
         except DataError as error:
             self.reject(str(error))
             raise
+        finally:
+            self._heard_s = now_s
 
     def reject(self, why: str) -> None:
         """Note that the newest sample could not be used."""
@@ -115,8 +118,9 @@ class JointMonitor:
         if self.position_rad is None:
             return ""
         p = self._params
-        # A gap longer than the timeout explains no larger jump: the arm was to stand still.
-        seconds = min(max(now_s - self.time_s, 0.0), p.joint_state_timeout_s)
+        # The time since the last sample, believed or not: while samples are rejected, and in a
+        # gap beyond the timeout, the arm holds, so that neither explains a larger jump.
+        seconds = min(max(now_s - self._heard_s, 0.0), p.joint_state_timeout_s)
         jump = np.abs(position - self.position_rad)
         excess = jump - (p.jump_rad + p.jump_factor * self._kinematics.velocity * seconds)
         worst = int(np.argmax(excess))

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Keys and values of the tokens read so far, in buffers of a fixed size.
 
+The buffers are float32, the type attention is computed in, so that nothing is converted again at
+every step; what goes in is rounded to the model's type first, as the reference's cache is.
 Answers the calls that `LlamaModel` makes to a `transformers.Cache`, of 4.57 and of 5.
 """
 
@@ -16,6 +18,9 @@ from torch import Tensor
 class KeyValueCache:
     """One (2, B, heads, length, head_dim) buffer a layer, filled from the left.
 
+    Args:
+        dtype: that of the model, which keys and values are rounded to.
+
     Attributes:
         filled: number of slots in use before the running forward pass.
     """
@@ -29,8 +34,9 @@ class KeyValueCache:
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
+        self._dtype = dtype
         self._layers = [
-            torch.zeros((2, *shape), device=device, dtype=dtype) for _ in range(num_layers)
+            torch.zeros((2, *shape), device=device, dtype=torch.float32) for _ in range(num_layers)
         ]
         self.filled = 0
 
@@ -45,8 +51,8 @@ class KeyValueCache:
         """Write (B, heads, T, head_dim) after the filled slots and return all up to them."""
         layer = self._layers[layer_idx]
         end = self.filled + keys.shape[2]
-        layer[0, :, :, self.filled : end] = keys
-        layer[1, :, :, self.filled : end] = values
+        layer[0, :, :, self.filled : end] = keys.to(self._dtype)
+        layer[1, :, :, self.filled : end] = values.to(self._dtype)
         return layer[0, :, :, :end], layer[1, :, :, :end]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:

@@ -20,6 +20,7 @@ from transformers import AttentionInterface, LlamaModel, PreTrainedModel
 
 from lapa_core.model.cache import KeyValueCache
 from lapa_core.model.configuration import LapaConfig
+from lapa_core.model.linear import replace_linears
 from lapa_core.model.rotary import Rotary
 from lapa_core.model.vocabulary import Table
 
@@ -38,18 +39,21 @@ def _attention(
 ) -> tuple[Tensor, None]:
     """Scaled dot-product attention in float32, as in the reference, on inputs of the model's type.
 
-    Queries and keys come from a rotation in float32 and are first rounded to that type.
+    Queries and keys come from a rotation in float32 and are first rounded to that type; those of
+    a cache have been rounded on their way in.
     """
-    query, key = query.to(value.dtype), key.to(value.dtype)
+    dtype = module.o_proj.weight.dtype
+    if value.dtype != torch.float32:
+        key, value = key.to(dtype).float(), value.float()
     out = F.scaled_dot_product_attention(
-        query.float(),
-        key.float(),
-        value.float(),
+        query.to(dtype).float(),
+        key,
+        value,
         attn_mask=attention_mask,
         dropout_p=dropout,
         scale=scaling,
     )
-    return out.to(value.dtype).transpose(1, 2), None
+    return out.to(dtype).transpose(1, 2), None
 
 
 AttentionInterface.register(ATTENTION, _attention)
@@ -112,6 +116,7 @@ class LapaModel(PreTrainedModel):
             if rows := getattr(config, f"{name}_vocab_size"):
                 setattr(self, f"{name}_embed", nn.Embedding(rows, width))
                 setattr(self, f"{name}_head", nn.Linear(width, rows, bias=False))
+        replace_linears(self)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:

@@ -25,6 +25,11 @@ def _conv(inner: int, outer: int, size: int = 3, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inner, outer, size, stride, padding=size // 2 if stride == 1 else 0)
 
 
+def _norm_silu(norm: nn.GroupNorm, x: Tensor) -> Tensor:
+    """silu(norm(x)); in place where no gradient needs the normed value."""
+    return F.silu(norm(x), inplace=not torch.is_grad_enabled())
+
+
 class ResBlock(nn.Module):
     """norm, silu, conv, twice; a 1x1 conv on the skip where the channels change."""
 
@@ -38,9 +43,10 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H, W)."""
-        y = self.conv1(F.silu(self.norm1(x)))
-        y = self.conv2(F.silu(self.norm2(y)))
-        return y + (x if self.shortcut is None else self.shortcut(x))
+        y = self.conv1(_norm_silu(self.norm1, x))
+        y = self.conv2(_norm_silu(self.norm2, y))
+        skip = x if self.shortcut is None else self.shortcut(x)
+        return y + skip if torch.is_grad_enabled() else y.add_(skip)
 
 
 class Level(nn.Module):
@@ -92,7 +98,7 @@ class Encoder(nn.Module):
         x = self.conv_in(x)
         for module in (*self.levels, *self.mid):
             x = module(x)
-        return self.conv_out(F.silu(self.norm_out(x)))
+        return self.conv_out(_norm_silu(self.norm_out, x))
 
 
 class Decoder(nn.Module):
@@ -118,7 +124,7 @@ class Decoder(nn.Module):
         x = self.conv_in(z)
         for module in (*self.mid, *self.levels):
             x = module(x)
-        return self.conv_out(F.silu(self.norm_out(x)))
+        return self.conv_out(_norm_silu(self.norm_out, x))
 
 
 class Vqgan(PreTrainedModel):

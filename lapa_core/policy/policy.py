@@ -86,6 +86,8 @@ class Policy:
     ) -> None:
         interface = checkpoint.interface
         self.checkpoint = checkpoint
+        # oneDNN's convolutions run in this layout; other ones are copied back and forth.
+        checkpoint.vqgan.to(memory_format=torch.channels_last)
         self.kind, self.robot = interface.kind, interface.robot
         self.dimensions, self.cameras = interface.dimensions, interface.cameras
         self.step_time_s, self.chunk_length = interface.step_time_s, interface.chunk_length

@@ -33,12 +33,10 @@ def test_csv_is_written_as_the_reference_writes_it(golden, name):
     assert bins_of(golden, name).to_csv() == (golden / f"bins/{name}.csv").read_text()
 
 
-@pytest.mark.parametrize(
-    ("name", "title"), [("a", "output_a.csv (256 bins)"), ("c", "output_c_dups_bins256.csv")]
-)
-def test_values_equal_deploy_and_its_ones_are_refused(golden, name, title):
+@pytest.mark.parametrize("name", ["a", "c"])
+def test_values_equal_deploy_and_its_ones_are_refused(golden, name):
     """deploy.py answers 1 (metre, radian) for an index without a bin, or an 8th token."""
-    case = json.loads((golden / "bins/deploy.json").read_text())["detokenise"][title]
+    case = json.loads((golden / "bins/deploy.json").read_text())["detokenise"][name]
     bins = bins_of(golden, name)
     num_refused = 0
     for tokens, values in zip(case["indices"], case["values"], strict=True):

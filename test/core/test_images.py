@@ -128,13 +128,8 @@ def test_what_cannot_be_resized_is_refused(image):
         images.resize_for_model(image, center_crop=False)
 
 
-def test_no_other_file_resizes():
-    """One resize in the project: cv2.resize is called nowhere else in lapa_core or lapa_ros."""
-    root = Path(images.__file__).parents[2]
-    users = [
-        f.relative_to(root).as_posix()
-        for package in ("lapa_core", "lapa_ros")
-        for f in (root / package).rglob("*.py")
-        if "cv2.resize" in f.read_text(encoding="utf-8")
-    ]
-    assert users == ["lapa_core/data/images.py"]
+def test_no_other_file_of_the_core_resizes():
+    """What a policy sees is resized in one place (a demo's video may be resized anywhere)."""
+    root = Path(images.__file__).parents[1]
+    users = [f.name for f in root.rglob("*.py") if "cv2.resize" in f.read_text(encoding="utf-8")]
+    assert users == ["images.py"]

@@ -33,7 +33,7 @@ def test_prefix_is_128_tokens_padded_left(tokenizer):
 
 
 def test_long_prompts_lose_their_beginning_but_never_the_instruction(tokenizer):
-    text = "open the drawer and " * 25
+    text = "open the drawer and " * 28
     ids = tokenizer.encode(vocabulary.prompt_text(text))
     assert 128 < len(ids) < 150
     assert vocabulary.prefix(tokenizer, text).ids.tolist() == ids[-128:]
@@ -74,6 +74,7 @@ def test_what_is_no_tokenizer_is_refused(tmp_path):
         TextTokenizer.from_file(tmp_path / "none.model")
 
 
+@pytest.mark.torch
 def test_the_small_tokenizer_is_the_same_every_time():
     from lapa_core.model.fresh import small_tokenizer
 
