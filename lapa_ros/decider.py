@@ -76,6 +76,7 @@ class Decider:
         self._image_age_ms: deque[float] = deque(maxlen=HISTORY)
         self._inference_ms: deque[float] = deque(maxlen=HISTORY)
         self._last_timings: Mapping[str, float] = {}
+        self._last_tokens: list[int] = []
 
     def run(self) -> None:
         """Decide until stopped. The first inference is run beforehand, on nothing, to warm up."""
@@ -110,7 +111,7 @@ class Decider:
         self._meter.tick(time.monotonic())
         self._image_age_ms.append(image_age_s * 1e3)
         self._inference_ms.append(decision.timings_ms["total"])
-        self._last_timings = decision.timings_ms
+        self._last_timings, self._last_tokens = decision.timings_ms, decision.tokens.tolist()
 
     def _newest_frames(self) -> dict[str, Sample[Frame]]:
         """The newest frame of every camera, each newer than the one last decided on.
@@ -154,6 +155,7 @@ class Decider:
             "rate_hz": self._meter.rate_hz(),
             "decisions": self._meter.count,
             "refused": self._refused,
+            "last_tokens": self._last_tokens,
             "image_age_ms_median": _percentile(self._image_age_ms, 50),
             "image_age_ms_p99": _percentile(self._image_age_ms, 99),
             "inference_ms_median": _percentile(self._inference_ms, 50),

@@ -59,6 +59,9 @@ class Monitor(Node):
                 callback = partial(self._on_pose, arm.name, kind)
                 listen(PoseStamped, topic(arm.name), callback, q.SENSOR_PUB_QOS)
         listen(Image, robot.cameras[0].topic, self._on_image, q.CAMERA_SUB_QOS)
+        self._beside: Image | None = None
+        for camera in robot.cameras[1:2]:
+            listen(Image, camera.topic, self._on_second_image, q.CAMERA_SUB_QOS)
         self.trigger_clients = {name: self.create_client(Trigger, name) for name in q.SERVICES}
 
     def _on_authority(self, msg: String) -> None:
@@ -86,12 +89,16 @@ class Monitor(Node):
                 stamp_s = messages.stamp_ns(msg.header.stamp) * 1e-9
                 self.record.diagnostics[name].append((stamp_s, values))
 
+    def _on_second_image(self, msg: Image) -> None:
+        self._beside = msg
+
     def _on_image(self, msg: Image) -> None:
         now = time.monotonic()
         if self.video is not None and now >= self._next_frame_s:
             self._next_frame_s = max(self._next_frame_s + 1.0 / VIDEO_RATE_HZ, now)
             latest = self.record.executed[-1][1] if self.record.executed else None
-            self.video.add(messages.image(msg), latest, self.authority)
+            pictures = [messages.image(m) for m in (msg, self._beside) if m is not None]
+            self.video.add(pictures, latest, self.authority)
 
 
 def watch(args: argparse.Namespace, nodes: Sequence[NodeProcess]) -> int:

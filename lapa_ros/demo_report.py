@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,23 +62,32 @@ class Record:
 
 
 class Video:
-    """H.264 of the camera with instruction, authority and delta drawn on it."""
+    """H.264 of the policy's camera with instruction, authority and delta drawn on it.
+
+    Beside it, where the robot has a second camera, what that one sees.
+    """
 
     def __init__(self, path: Path, instruction: str, rate_hz: float) -> None:
         self._instruction = instruction
         self._rate_hz = round(rate_hz)
         self._container = av.open(str(path), "w")
         self._stream: Any = None
+        self._shape: tuple[int, ...] = ()
 
-    def add(self, rgb: ImageArray, chunk: ActionChunk | None, authority: tuple[str, str]) -> None:
-        """Append one frame, (H, W, 3) uint8 RGB."""
-        frame = draw(rgb, self._instruction, chunk, authority)
+    def add(
+        self, pictures: Sequence[ImageArray], chunk: ActionChunk | None, authority: tuple[str, str]
+    ) -> None:
+        """Append one frame from (H, W, 3) uint8 RGB pictures, the policy's camera first."""
+        frame = draw(pictures, self._instruction, chunk, authority)
         if self._stream is None:
             self._stream = self._container.add_stream("libx264", rate=self._rate_hz)
+            self._shape = frame.shape
             self._stream.height, self._stream.width = frame.shape[:2]
             self._stream.pix_fmt = "yuv420p"
             # One encoder thread at the cheapest preset: the robot's processes need the cores.
             self._stream.options = {"preset": "ultrafast", "crf": "23", "threads": "1"}
+        if frame.shape != self._shape:
+            return  # before the second camera's first picture the frame is narrower
         picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
         self._container.mux(self._stream.encode(picture))
 
@@ -89,11 +99,13 @@ class Video:
 
 
 def draw(
-    rgb: ImageArray, instruction: str, chunk: ActionChunk | None, authority: tuple[str, str]
+    pictures: Sequence[ImageArray],
+    instruction: str,
+    chunk: ActionChunk | None,
+    authority: tuple[str, str],
 ) -> ImageArray:
-    """The frame at 640 columns with its text; sides even, as yuv420p needs."""
-    height, width = rgb.shape[:2]
-    frame = cv2.resize(rgb, (640, 2 * round(height * 320 / width)))
+    """The pictures side by side, 480 rows high, with their text."""
+    frame = np.concatenate([_to_rows(p, 480) for p in pictures], axis=1)
     lines = [f'"{instruction}"', f"{authority[0]}: {authority[1]}"[:80]]
     if chunk is not None:
         for first in range(0, len(chunk.names), NUM_AXES):
@@ -108,7 +120,14 @@ def draw(
         place = (8, 20 + 20 * row)
         for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
             cv2.putText(frame, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.48, colour, thickness)
-    return np.asarray(frame, dtype=np.uint8)
+    return frame
+
+
+def _to_rows(rgb: ImageArray, rows: int) -> ImageArray:
+    """Scaled to a height; the width even, as yuv420p needs."""
+    height, width = rgb.shape[:2]
+    size = (2 * round(width * rows / height / 2), rows)
+    return np.asarray(cv2.resize(rgb, size), dtype=np.uint8)
 
 
 def summarise(record: Record) -> dict[str, Any]:

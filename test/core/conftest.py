@@ -14,7 +14,9 @@ import pytest
 HERE = Path(__file__).parent
 if importlib.util.find_spec("torch") is None:  # these import it at the top
     collect_ignore = [
-        p.name for p in HERE.glob("test_*.py") if "\npytestmark = pytest.mark.torch" in p.read_text()
+        p.name
+        for p in HERE.glob("test_*.py")
+        if "\npytestmark = pytest.mark.torch" in p.read_text()
     ]
 
 GOLDEN = HERE.parent / "golden"

@@ -41,9 +41,7 @@ def test_values_equal_deploy_and_its_ones_are_refused(golden, name):
     num_refused = 0
     for tokens, values in zip(case["indices"], case["values"], strict=True):
         outside = [
-            i
-            for i, t in enumerate(tokens)
-            if i >= len(AXES) or t + 1 >= case["row_lengths"][i]
+            i for i, t in enumerate(tokens) if i >= len(AXES) or t + 1 >= case["row_lengths"][i]
         ]
         if outside or len(tokens) != len(AXES):
             num_refused += 1

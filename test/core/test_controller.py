@@ -40,7 +40,7 @@ class Bench:
         return ROS_OFFSET_NS + round(self.now_s * 1e9)
 
     @property
-    def status(self):  # noqa: ANN201
+    def status(self):
         return self.controller.status(self.now_s)
 
     @property
@@ -81,7 +81,7 @@ class Bench:
             self.now_ns - round(age_s * 1e9),
         )
 
-    def send(self, *delta: float, source: str = "policy", steps: int = 1, age_s: float = 0.0):  # noqa: ANN201
+    def send(self, *delta: float, source: str = "policy", steps: int = 1, age_s: float = 0.0):
         chunk = self.chunk(*delta, steps=steps, age_s=age_s)
         self.controller.on_chunk(source, chunk, self.now_s, self.now_ns)  # type: ignore[arg-type]
 

@@ -1,0 +1,90 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""Live equals offline: the same pixels through the node's topics and through `lapa infer` give
+the same tokens and the same action.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from harness import Operator, StandInCamera, spinning, wait_for
+
+from lapa_core import cli
+from lapa_core import robot as robots
+from lapa_core.data import messages
+from lapa_ros.processes import NodeProcess, stop_all
+
+pytestmark = pytest.mark.torch
+INSTRUCTION = "put the red block in the bowl"
+
+
+def photograph(seed: int) -> np.ndarray:
+    """(480, 640, 3) RGB with structure at every scale, so that a wrong resize shows."""
+    rng = np.random.default_rng(seed)
+    layers = [
+        cv2.resize(rng.integers(0, 256, (n, n, 3), dtype=np.uint8), (640, 480)).astype(float)
+        for n in (4, 16, 64, 256)
+    ]
+    return np.mean(layers, axis=0).astype(np.uint8)
+
+
+@pytest.mark.timeout(180)
+def test_the_node_and_lapa_infer_agree(
+    ros_context: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = tmp_path / "debug"
+    assert cli.main(["init", str(checkpoint), "--preset", "debug", "--robot", "wx250s"]) == 0
+    parameters = {
+        "robot": "wx250s",
+        "checkpoint": str(checkpoint),
+        "instruction": INSTRUCTION,
+        "autostart": True,
+        "num_threads": 1,
+    }
+    robot = robots.load("wx250s")
+    node = NodeProcess("policy_node", parameters, tmp_path / "log")
+    camera, operator = StandInCamera(robot, photograph(0)), Operator(robot)
+    seen = []
+    with spinning(camera), spinning(operator):
+        for seed in range(3):
+            picture = photograph(seed)
+            camera.picture = picture
+            # Frames of the picture before may still be under way: take a decision on a frame
+            # stamped after the change.
+            changed = camera.get_clock().now().nanoseconds
+            decided = wait_for(lambda at=changed: _after(operator, at), "a decision", 60.0)
+            live = list(decided.points[0].positions)
+            path = tmp_path / f"{seed}.png"
+            cv2.imwrite(str(path), picture[:, :, ::-1])
+            capsys.readouterr()
+            arguments = ["infer", str(checkpoint), "--image", str(path), "--json"]
+            assert cli.main([*arguments, "--instruction", INSTRUCTION]) == 0
+            offline = json.loads(capsys.readouterr().out)
+            tokens = str(offline["tokens"])
+            wait_for(
+                lambda t=tokens: operator.diagnostics["policy_node"][1]["last_tokens"] == t,
+                f"tokens {tokens} in diagnostics",
+                seen=lambda: operator.diagnostics["policy_node"][1]["last_tokens"],
+            )
+            np.testing.assert_allclose(live, _values(offline), rtol=0, atol=0)
+            seen.append(tokens)
+    assert stop_all([node]) == {"policy_node": 0}, node.last_lines()
+    assert len(set(seen)) > 1, "every picture gave the same tokens: this proves nothing"
+
+
+def _after(operator: Operator, stamp_ns: int):
+    decided = operator.decided[-1] if operator.decided else None
+    if decided is None or messages.stamp_ns(decided.header.stamp) <= stamp_ns:
+        return None
+    return decided
+
+
+def _values(offline: dict[str, Any]) -> list[float]:
+    action: list[list[float]] = offline["action"]
+    return list(action[0])  # a chunk of one step

@@ -1,0 +1,103 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""How our processes begin and end: exit codes, signals, one clean line for a user's mistake."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from harness import Operator, spinning, wait_for
+
+from lapa_ros.processes import NodeProcess
+
+
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_node_cleanly(
+    which: signal.Signals, ros_context: None, tmp_path: Path
+) -> None:
+    from lapa_core import robot as robots
+
+    node = NodeProcess("arm_node", {"robot": "wx250s"}, tmp_path / "log")
+    operator = Operator(robots.load("wx250s"))
+    with spinning(operator):
+        wait_for(lambda: operator.state[0] == "hold", "a running arm node")
+        node.process.send_signal(which)
+        assert node.process.wait(timeout=3.0) == 0, node.last_lines()
+    assert "Traceback" not in node.log.read_text()
+
+
+@pytest.mark.parametrize("name", ["arm_node", "sim_node"])
+def test_an_unknown_robot_is_one_clean_line_and_exit_code_2(name: str, tmp_path: Path) -> None:
+    node = NodeProcess(name, {"robot": "wx25s"}, tmp_path / "log")
+    assert node.process.wait(timeout=20.0) == 2
+    text = node.log.read_text()
+    assert "did you mean 'wx250s'" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.torch
+@pytest.mark.sim
+@pytest.mark.timeout(180)
+def test_the_demo_closes_the_loop_and_reports(tmp_path: Path, repository: Path) -> None:
+    import json
+
+    result = _demo(tmp_path, repository, "--seconds", "4").communicate(timeout=150)[0]
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["steps_executed"] >= 15, result
+    assert summary["trained"] is False
+    assert "RANDOMLY INITIALISED" in result
+    assert summary["frames"]["front"]["received"] > 60
+    for name in ("demo.mp4", "commanded_vs_reached.png"):
+        assert (tmp_path / name).stat().st_size > 5000
+    logs = [p.read_text() for p in (tmp_path / "logs").iterdir()]
+    assert not any("Traceback" in text for text in logs), logs
+    assert "did not end cleanly" not in result
+
+
+@pytest.mark.torch
+@pytest.mark.sim
+@pytest.mark.timeout(180)
+def test_ctrl_c_ends_the_demo_and_its_nodes_within_three_seconds(
+    tmp_path: Path, repository: Path
+) -> None:
+    """SIGINT goes to the whole foreground group, as a terminal sends it."""
+    demo = _demo(tmp_path, repository, "--seconds", "60")
+    pids = tmp_path / "logs"
+    wait_for(lambda: (pids / "arm_node.log").is_file(), "started nodes", 60.0)
+    children = wait_for(lambda: _children(demo.pid), "node processes")
+    began = time.monotonic()
+    os.killpg(demo.pid, signal.SIGINT)
+    demo.communicate(timeout=10.0)
+    took = time.monotonic() - began
+    assert took < 3.0
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+
+
+def _demo(out: Path, repository: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "lapa_core.cli", "demo", "--out", str(out), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=repository,
+        start_new_session=True,
+        env={k: v for k, v in os.environ.items() if k != "ROS_DOMAIN_ID"},
+    )
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rsplit(")", 1)[1].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended while we looked
+        if int(fields[1]) == pid:
+            found.append(int(status.parent.name))
+    return found
