@@ -19,9 +19,9 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from lapa_core.data.messages import NS_PER_S
 from lapa_core.data.timeline import Latest, PeriodMeter, Sample
-from lapa_core.errors import LapaError, StaleInput
+from lapa_core.errors import DataError, LapaError, StaleInput
 from lapa_core.policy import Decision, Policy
-from lapa_core.types import ActionChunk, Observation
+from lapa_core.types import ActionChunk, ImageArray, Observation
 from lapa_ros.decoder import Decode
 
 Frame = Image | CompressedImage
@@ -36,6 +36,7 @@ class DeciderParams:
     max_image_age_s: float
     image_wait_s: float
     frame_id: str
+    image_sizes: Mapping[str, tuple[int, int]]  # camera -> width, height
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Decider:
         samples = self._newest_frames()
         observation = Observation(
             stamp_ns=min(s.stamp_ns for s in samples.values()),
-            images={name: self._decode(s.value) for name, s in samples.items()},
+            images={name: self._picture(name, s.value) for name, s in samples.items()},
             instruction=self.instruction,
         )
         image_age_s = (self._ros_now_ns() - observation.stamp_ns) / NS_PER_S
@@ -137,6 +138,18 @@ class Decider:
             samples[name] = newest
         self._used = {name: sample.sequence for name, sample in samples.items()}
         return samples
+
+    def _picture(self, camera: str, frame: Frame) -> ImageArray:
+        """Decode a frame; one of another size than the robot file's is not what was trained on."""
+        picture = self._decode(frame)
+        height, width = picture.shape[:2]
+        wanted = self.params.image_sizes[camera]
+        if (width, height) != wanted:
+            raise DataError(
+                f"camera {camera} sends {width}x{height} images, the robot file says "
+                f"{wanted[0]}x{wanted[1]}"
+            )
+        return picture
 
     def _due_now(self, decision: Decision) -> ActionChunk:
         """The chunk with its first step due at once: a step of LAPA starts when it is known."""

@@ -26,7 +26,7 @@ from trajectory_msgs.msg import JointTrajectory
 from lapa_core import robot as robots
 from lapa_core.data import messages
 from lapa_core.errors import LapaError, StaleInput
-from lapa_ros import interface
+from lapa_ros import interface, runtime
 from lapa_ros.demo_report import Record, Video, write_report
 from lapa_ros.processes import NodeProcess
 
@@ -34,6 +34,7 @@ READY_TIMEOUT_S = 90.0  # loading a model and discovery, on a slow machine
 HOME_TIMEOUT_S = 30.0
 SERVICE_TIMEOUT_S = 10.0  # DDS discovery on one machine takes up to 3 s
 VIDEO_RATE_HZ = 10.0
+NICENESS = 10  # who watches must not disturb
 SOURCE_NAMES = ("policy_node", "arm_node", "sim_node")
 
 
@@ -106,6 +107,7 @@ def watch(args: argparse.Namespace, nodes: Sequence[NodeProcess]) -> int:
     robot = robots.load(args.robot)
     record = Record(robot, args.instruction, args.seconds)
     rclpy.init()
+    runtime.lower_thread_priority(NICENESS)
     monitor = Monitor(robot, record)
     try:
         _bring_up(monitor, nodes)

@@ -116,6 +116,7 @@ class PolicyNode(LifecycleNode):
                 max_image_age_s=p.max_image_age_s,
                 image_wait_s=p.image_wait_s,
                 frame_id=robot.base_frame,
+                image_sizes={c.name: (c.width, c.height) for c in robot.cameras},
             ),
             ros_now_ns=lambda: self.get_clock().now().nanoseconds,
             publish=self._publish,

@@ -42,8 +42,6 @@ class SimParams:
     camera_rate_hz: float = param(
         0.0, "rate of every camera; 0 takes the robot file's", low=0.0, high=120.0
     )
-    camera_width: int = param(0, "0 takes the robot file's", low=0, high=1920)
-    camera_height: int = param(0, "0 takes the robot file's", low=0, high=1080)
     niceness: int = param(5, "rendering yields to the control loop by this much", low=0, high=19)
 
 
@@ -129,11 +127,7 @@ class SimNode(Node):
                 if self._stop.wait(max(0.0, due[camera.name] - time.monotonic())):
                     break
                 stamp = self.get_clock().now().nanoseconds
-                rgb = self.sim.render(
-                    camera.name,
-                    self.params.camera_width or camera.width,
-                    self.params.camera_height or camera.height,
-                )
+                rgb = self.sim.render(camera.name)
                 msg = convert.image_msg(rgb, camera.frame_id, stamp)
                 runtime.publish(self, self._camera_pubs[camera.name], msg)
                 now = time.monotonic()

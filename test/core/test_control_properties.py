@@ -68,6 +68,15 @@ class Ticks:
     joint_states: bool
 
 
+@dataclass(frozen=True)
+class Drive:
+    """A person clears whatever holds, and the policy sends legal steps."""
+
+    rows: list[list[float]]
+    gain: float
+    ticks: int
+
+
 def chunks(dims: int, values: st.SearchStrategy[float]) -> st.SearchStrategy[Chunk]:
     row = st.lists(values, min_size=dims, max_size=dims)
     return st.builds(
@@ -80,12 +89,12 @@ def chunks(dims: int, values: st.SearchStrategy[float]) -> st.SearchStrategy[Chu
 
 
 def events(dims: int) -> st.SearchStrategy[list[object]]:
-    good = st.builds(
-        Chunk,
-        source=st.just("policy"),
-        rows=st.lists(st.lists(sane, min_size=dims, max_size=dims), min_size=1, max_size=3),
-        age_s=st.just(0.05),
-        mess=st.just(""),
+    row = st.lists(sane, min_size=dims, max_size=dims)
+    drive = st.builds(
+        Drive,
+        rows=st.lists(row, min_size=1, max_size=4),
+        gain=st.sampled_from([1.0, 1.0, 0.3, 0.0]),
+        ticks=st.sampled_from([10, 10, 3, 1]),
     )
     ticks = st.builds(
         Ticks,
@@ -107,7 +116,7 @@ def events(dims: int) -> st.SearchStrategy[list[object]]:
         ),
     )
     return st.lists(
-        st.one_of(good, good, chunks(dims, numbers), ticks, ticks, ticks, joints, acts),
+        st.one_of(drive, drive, drive, chunks(dims, numbers), ticks, joints, acts),
         min_size=5,
         max_size=40,
     )
@@ -138,6 +147,12 @@ class Trial:
             self.glitch(event)
         elif isinstance(event, Act):
             self.act(event.name)
+        elif isinstance(event, Drive):
+            for name in ("publishers 1", "reset", "enable"):
+                self.act(name)
+            for row in event.rows:
+                self.send(Chunk("policy", [row], 0.0, ""))
+                self.play(Ticks(event.ticks, TICK_S, event.gain, True))
         elif isinstance(event, Ticks):
             for _ in range(event.times):
                 self.tick(event)
@@ -249,7 +264,7 @@ def run_trial(arms_count: int, script: list[object], scale: float) -> None:
 
 
 fast = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-long = settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+long = settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @fast

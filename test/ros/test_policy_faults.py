@@ -126,14 +126,20 @@ def to_wrong_size(msg: Image) -> None:
     msg.height += 1
 
 
+def to_other_resolution(msg: Image) -> None:
+    msg.height, msg.width, msg.step = 240, 320, 960
+    msg.data = msg.data[: 240 * 960]
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (to_unknown_encoding, ("bayer_rggb8", "rgb8")),
         (to_short_data, ("460800", "921600")),
         (to_wrong_size, ("921600",)),
+        (to_other_resolution, ("320x240", "640x480")),
     ],
-    ids=["encoding", "short", "size"],
+    ids=["encoding", "short", "size", "resolution"],
 )
 def test_the_camera_sends_what_cannot_be_decoded(
     spoil: Callable[[Image], None], words: tuple[str, ...], loop: Loop
