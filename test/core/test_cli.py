@@ -45,16 +45,12 @@ def test_a_misspelt_command_names_the_right_one(capsys):
     assert code == 2 and "did you mean 'infer'" in err
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
-def test_every_command_has_help(name):
-    done = subprocess.run(
-        [sys.executable, "-m", "lapa_core.cli", name, "--help"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "usage" in done.stdout
+@pytest.mark.parametrize("name", ["convert", "infer", "info", "init"])
+def test_every_command_has_help(capsys, name):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([name, "--help"])
+    assert stop.value.code == 0
+    assert f"usage: lapa {name}" in capsys.readouterr().out
 
 
 def test_errors_are_one_line_and_code_two(capsys, tmp_path):

@@ -3,6 +3,7 @@
 """Conversion of released files: formats, completeness, safety and memory."""
 
 import io
+import json
 import os
 import pickle
 import resource
@@ -13,6 +14,8 @@ from pathlib import Path
 import msgpack
 import numpy as np
 import pytest
+import torch
+from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from lapa_core.cli import main
@@ -324,6 +327,21 @@ def _write_record(file, name: str, shape, pieces: list[int], block: bytes) -> No
             file.write(block[: min(len(block), size - i)])
 
 
+def _check_layer_across_chunks(out: Path, layer: int) -> None:
+    """The layer of w2 that begins in the first chunk and ends in the second."""
+    name = f"model.layers.{layer}.mlp.down_proj.weight"
+    index = json.loads((out / "model.safetensors.index.json").read_text())
+    assert len(index["weight_map"]) == 32 * 9 + 7
+    with safe_open(out / index["weight_map"][name], framework="pt") as file:
+        got = file.get_tensor(name)
+    count = got.numel()
+    assert layer * count < 2**29 < (layer + 1) * count
+    block = np.random.default_rng(0).integers(0, 2**15, 2**20, dtype=np.uint16)
+    flat = block[(np.arange(count) + layer * count) % len(block)].view(np.int16)
+    stored = torch.from_numpy(flat).view(torch.bfloat16).reshape(got.shape[::-1])
+    assert torch.equal(got.view(torch.int16), stored.T.contiguous().view(torch.int16))
+
+
 _CHILD = """
 import resource, sys
 from lapa_core.cli import main
@@ -337,11 +355,9 @@ sys.exit(code)
 @pytest.mark.timeout(900)
 def test_peak_memory_does_not_grow_with_the_file(released, tmp_path, repository):
     """Over 3 GB of file, its largest tensor chunked: peak under twice that tensor and 1 GB."""
-    import json
-
     sizes = {
         "vocab_size": 1000, "vision_vocab_size": 8448, "delta_vocab_size": 8,
-        "hidden_size": 1024, "intermediate_size": 18000, "num_hidden_layers": 32,
+        "hidden_size": 1024, "intermediate_size": 19000, "num_hidden_layers": 32,
         "num_attention_heads": 8, "rms_norm_eps": 1e-6, "theta": 5e7,
         "max_sequence_length": 8192,
     }  # fmt: skip
@@ -366,8 +382,7 @@ def test_peak_memory_does_not_grow_with_the_file(released, tmp_path, repository)
         peak = int(done.stdout.split("peak ")[1])
         print(f"file {size / 1e9:.2f} GB, largest {largest / 1e9:.2f} GB, peak {peak / 1e9:.2f} GB")
         assert peak < 2 * largest + 1e9
-        index = json.loads((tmp_path / "out/model.safetensors.index.json").read_text())
-        assert len(index["weight_map"]) == 32 * 9 + 7
+        _check_layer_across_chunks(tmp_path / "out", layer=28)
     finally:
         for file in tmp_path.rglob("*"):
             if file.is_file() and file.stat().st_size > 1e8:
