@@ -30,6 +30,7 @@ class NodeProcess:
         parameters: Mapping[str, object],
         log: Path,
         extra_environment: Mapping[str, str] | None = None,
+        remappings: Mapping[str, str] | None = None,
     ) -> None:
         self.node = node
         self.log = log
@@ -37,6 +38,8 @@ class NodeProcess:
         for name, value in parameters.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             arguments += ["-p", f"{name}:={_quoted(value, text)}"]
+        for old, new in (remappings or {}).items():
+            arguments += ["-r", f"{old}:={new}"]
         variables = {**os.environ, **environment.dds_variables(), **(extra_environment or {})}
         self._file = log.open("wb")
         # A session of its own: a Ctrl-C in the terminal reaches only the parent, which then

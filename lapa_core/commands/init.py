@@ -32,4 +32,3 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     count = sum(p.numel() for m in (made.lapa, made.vqgan) for p in m.parameters())
     print(f"{args.out}: {args.preset}, {count:,} parameters, random weights (not trained)")
     return 0
-

@@ -38,8 +38,12 @@ class ChunkPlayer:
     asks for them are dropped, not caught up with; the last step alone is played late, so that
     a chunk of one survives the time its picture took through the policy.
 
+    Chunks of several steps overlap: the new one answers a picture taken while the old one
+    played. Its steps for a time that steps already begun have covered are dropped too, else
+    the arm would go that way twice. A chunk of one is always a step of its own.
+
     Attributes:
-        dropped: steps dropped as late so far.
+        dropped: steps dropped so far, as late or as covered.
         end_s: when the last step of the newest chunk ends (monotonic), -inf without one.
     """
 
@@ -51,6 +55,7 @@ class ChunkPlayer:
         self._chunk: ActionChunk | None = None
         self._starts_s: FloatArray = np.zeros(0)
         self._next = 0
+        self._covered_s = -np.inf
 
     def load(self, source: Source, chunk: ActionChunk, now_s: float, age_s: float) -> None:
         """Replace what is being played.
@@ -61,14 +66,20 @@ class ChunkPlayer:
             now_s: monotonic time.
             age_s: time since `chunk.stamp_ns`, on the clock of the stamp.
         """
-        self._source, self._chunk, self._next = source, chunk, 0
         self._starts_s = now_s - age_s + chunk.due_s
+        if source != self._source:
+            self._covered_s = -np.inf
+        self._source, self._chunk, self._next = source, chunk, 0
+        if len(chunk) > 1:
+            half = 0.5 * self._step_time_s  # whose time is covered by more than half is over
+            self._next = int(np.searchsorted(self._starts_s, self._covered_s - half))
+            self.dropped += self._next
         self.end_s = max(now_s, float(self._starts_s[-1])) + self._step_time_s
 
     def clear(self) -> None:
         """Forget what is left."""
         self._chunk = None
-        self.end_s = -np.inf
+        self.end_s = self._covered_s = -np.inf
 
     def due(self, now_s: float) -> Step | None:
         """The step that becomes due at `now_s`, once; None between steps and at the end."""
@@ -83,10 +94,12 @@ class ChunkPlayer:
         last = newest == len(due) - 1
         if last:
             self.end_s = max(self.end_s, now_s + self._step_time_s)
+        duration_s = self._step_time_s if last else float(due[newest + 1] - due[newest])
+        self._covered_s = float(self._starts_s[newest]) + duration_s
         return Step(
             source=self._source,
             delta=self._chunk.deltas[newest],
-            duration_s=self._step_time_s if last else float(due[newest + 1] - due[newest]),
+            duration_s=duration_s,
             due_s=float(due[newest]),
             stamp_ns=self._chunk.stamp_ns,
         )

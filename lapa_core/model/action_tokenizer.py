@@ -119,7 +119,9 @@ class ActionTokenizer:
                 continue
             row = np.unique(np.percentile(samples[:, i], np.linspace(0, 1, num_bins + 1) * 100))
             if len(row) < 2:
-                raise DataError(f"{name} has the same value {row[0]} in all {len(samples)} samples")
+                raise DataError(
+                    f"{name} has the same value {row[0]} in all {len(samples)} samples"
+                )
             edges.append(row)
         return cls(tuple(dimensions), tuple(edges))
 

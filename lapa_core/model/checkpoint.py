@@ -191,8 +191,7 @@ def load_model(kind: type[_Model], folder: Path, dtype: torch.dtype) -> _Model:
     config = _config(kind, folder)
     check_tensors(kind, config, folder)
     with _quiet():
-        model = kind.from_pretrained(folder, config=config, dtype=dtype)
-    return model  # type: ignore[no-any-return]
+        return kind.from_pretrained(folder, config=config, dtype=dtype)
 
 
 def _config(kind: type[PreTrainedModel], folder: Path) -> PretrainedConfig:

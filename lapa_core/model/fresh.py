@@ -92,7 +92,7 @@ def synthetic_bins(robot: Robot, num_bins: int) -> ActionTokenizer:
 
 
 def _gripper_edges(num_bins: int) -> FloatArray:
-    """Openings 0, 1/(n-1), ..., 1: random weights know no binary gripper, so each token has one."""
+    """Openings 0, 1/(n-1), ..., 1: random weights know no binary gripper, every token counts."""
     half = 0.5 / (num_bins - 1)
     return np.linspace(-half, 1 + half, num_bins + 1)
 

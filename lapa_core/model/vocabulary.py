@@ -26,9 +26,7 @@ EOS_ID = 2
 # compared with latent codes, and fills up with `PAD_ID`.
 REFERENCE_EOS_CODE = 2
 
-_BEFORE = (
-    "<s> <s> You are a helpful assistant. USER: What action should the robot take to `"
-)
+_BEFORE = "<s> <s> You are a helpful assistant. USER: What action should the robot take to `"
 _AFTER = "` ASSISTANT: <vision>"
 _VISION_END = "</vision>"
 _CODE_START = {"latent": "<delta>", "action": "<action>"}

@@ -157,9 +157,7 @@ class Generator:
         """(rows,) scores of the code that follows the embeddings."""
         return self._model.logits(self._pass(words, embeds, slot)[0, -1], self._table)
 
-    def _decode(
-        self, words: _Words, scores: list[Tensor], codes: list[Tensor], slot: int
-    ) -> None:
+    def _decode(self, words: _Words, scores: list[Tensor], codes: list[Tensor], slot: int) -> None:
         """Append the second to the last code; each one is read to find the next."""
         embedding, _ = self._model.tables()[self._table]
         finished = False

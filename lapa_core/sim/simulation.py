@@ -164,7 +164,10 @@ class Simulation:
                 elif joint.mimics == finger_joint:
                     position[i] = joint.multiplier * finger + joint.offset
                 elif linkage is not None and name == linkage.joint:
-                    position[i] = gripper.angle_from_finger(linkage, finger)
+                    # Contacts push a finger a little past its soft limit; the real crank stops.
+                    ends = linkage.arm_m - linkage.horn_m, linkage.arm_m + linkage.horn_m
+                    stopped = min(max(finger, ends[0]), ends[1])
+                    position[i] = gripper.angle_from_finger(linkage, stopped)
         return names, position, velocity
 
     def tool_pose(self, arm: str) -> Pose:

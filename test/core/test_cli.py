@@ -92,9 +92,7 @@ def test_infer_gives_the_references_tokens(capsys, golden, converted, image):
     words = json.loads((golden / "models/latent.json").read_text())["ex0"]
     expected = np.load(golden / "models/latent.npz")
     dump = converted["latent"].parent / "dump.npz"
-    result = infer(
-        capsys, converted["latent"], image, "--instruction", words, "--dump", dump
-    )
+    result = infer(capsys, converted["latent"], image, "--instruction", words, "--dump", dump)
     assert result["tokens"] == expected["ex0_fp32_tokens"].tolist()
     written = np.load(dump)
     for name in ("input_ids", "attention_mask", "vqgan_tokens"):

@@ -45,6 +45,16 @@ def test_a_chunk_of_eight_steps_goes_as_far_as_eight_chunks(rig: arms.Rig) -> No
     np.testing.assert_allclose(rig.tool() - start, [0, 0.08, 0.04], atol=1e-3)
 
 
+def test_overlapping_chunks_go_at_the_policys_pace(rig: arms.Rig) -> None:
+    """Chunks of four, a new one every step time and each 0.15 s late: 1 cm a step, not two."""
+    start = rig.tool()
+    for _ in range(8):
+        rig.send([0.0, 0.01, 0.0], steps=4, age_s=0.15)
+        rig.run(0.2)
+    rig.run(1.2)  # the last chunk plays out: three more
+    assert (rig.tool() - start)[1] == pytest.approx(0.11, abs=0.011)
+
+
 def test_turns_leave_the_tool_point_where_it_is(rig: arms.Rig) -> None:
     start, before = rig.tool(), rig.sim.tool_pose("wx250s").rotation
     rig.follow([[0, 0, 0, 0, 0, 0.1]] * 5 + [[0, 0, 0, 0.05, -0.05, 0]] * 4)
@@ -56,6 +66,7 @@ def test_turns_leave_the_tool_point_where_it_is(rig: arms.Rig) -> None:
 
 
 def test_the_table_is_never_touched_by_a_policy_that_wants_to(rig: arms.Rig) -> None:
+    rig.follow([[0, 0.05, 0]] * 4)  # beside the blocks
     rig.follow([[0, 0, -0.05]] * 8)
     rig.run(0.4)
     assert rig.tool()[2] == pytest.approx(0.005, abs=1.5e-3)
@@ -96,7 +107,7 @@ def test_a_glitch_of_the_driver_stops_the_arm_for_one_chunk_only(rig: arms.Rig) 
     np.testing.assert_allclose(rig.tool() - before, [0, 0.03, 0], atol=2e-3)
 
 
-def test_estop_stops_the_tool_within_two_centimetres_at_full_speed(rig: arms.Rig) -> None:
+def test_estop_stops_the_tool_within_three_centimetres_at_full_speed(rig: arms.Rig) -> None:
     rig.follow([[0, 0.05, 0]] * 3)
     pressed = rig.tool()
     rig.controller.estop("red button", rig.now_s)

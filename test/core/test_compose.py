@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -54,22 +54,26 @@ def test_bridges_own_formula_agrees_where_the_arm_does_not_lag() -> None:
     np.testing.assert_allclose(after.rotation, turn @ pose.rotation, atol=1e-12)
 
 
+@settings(deadline=None)
 @given(pose=poses, delta=deltas)
 def test_a_delta_and_its_inverse_return(pose: Pose, delta: np.ndarray) -> None:
     assert_same(compose(compose(pose, delta), inverse(delta)), pose)
 
 
+@settings(deadline=None)
 @given(before=poses, after=poses)
 def test_difference_is_the_delta_between_two_poses(before: Pose, after: Pose) -> None:
     assert_same(compose(before, difference(before, after)), after)
 
 
+@settings(deadline=None)
 @given(roll=angles, pitch=pitches, yaw=angles)
 def test_rpy_round_trip(roll: float, pitch: float, yaw: float) -> None:
     rotation = rotation_from_rpy(roll, pitch, yaw)
     np.testing.assert_allclose(rpy_from_rotation(rotation), (roll, pitch, yaw), atol=1e-7)
 
 
+@settings(deadline=None)
 @given(roll=angles, yaw=angles, sign=st.sampled_from([1, -1]))
 def test_gimbal_lock_still_gives_the_same_rotation(roll: float, yaw: float, sign: int) -> None:
     rotation = rotation_from_rpy(roll, sign * np.pi / 2, yaw)
@@ -77,6 +81,7 @@ def test_gimbal_lock_still_gives_the_same_rotation(roll: float, yaw: float, sign
     np.testing.assert_allclose(again, rotation, atol=1e-7)
 
 
+@settings(deadline=None)
 @given(start=poses, end=poses, fraction=st.floats(0.0, 1.0))
 def test_between_divides_way_and_turn_in_the_same_ratio(
     start: Pose, end: Pose, fraction: float

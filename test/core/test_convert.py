@@ -187,9 +187,7 @@ def test_layers_are_split_turned_and_permuted(released, tmp_path):
         np.testing.assert_array_equal(got[f"model.layers.{layer}.mlp.down_proj.weight"], down.T)
         # Two heads of four: 0 1 2 3 | 4 5 6 7 becomes 0 2 1 3 | 4 6 5 7.
         query = tensors[f"{stack}/attention/wq/kernel"][layer].T[[0, 2, 1, 3, 4, 6, 5, 7]]
-        np.testing.assert_array_equal(
-            got[f"model.layers.{layer}.self_attn.q_proj.weight"], query
-        )
+        np.testing.assert_array_equal(got[f"model.layers.{layer}.self_attn.q_proj.weight"], query)
 
 
 def test_shards_and_their_index_load(tmp_path):
@@ -380,9 +378,11 @@ def test_peak_memory_does_not_grow_with_the_file(released, tmp_path, repository)
         )
         assert done.returncode == 0, done.stderr
         peak = int(done.stdout.split("peak ")[1])
-        print(f"file {size / 1e9:.2f} GB, largest {largest / 1e9:.2f} GB, peak {peak / 1e9:.2f} GB")
+        print(
+            f"file {size / 1e9:.2f} GB, largest {largest / 1e9:.2f} GB, peak {peak / 1e9:.2f} GB"
+        )
         assert peak < 2 * largest + 1e9
-        _check_layer_across_chunks(tmp_path / "out", layer=28)
+        _check_layer_across_chunks(tmp_path / "out", layer=27)
     finally:
         for file in tmp_path.rglob("*"):
             if file.is_file() and file.stat().st_size > 1e8:

@@ -28,7 +28,7 @@ def compiled(model: str) -> mujoco.MjModel:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_home_pose_equals_the_published_M(model: str) -> None:
+def test_home_pose_equals_the_published_matrix(model: str) -> None:
     m = compiled(model)
     data = mujoco.MjData(m)
     mujoco.mj_kinematics(m, data)

@@ -40,9 +40,7 @@ def uncached(model: LapaModel, sequence: Sequence1D, tokens: np.ndarray) -> np.n
     rows = np.asarray(tokens, dtype=np.int64)
     generated = Sequence1D(rows, np.full_like(rows, Table.ACTION), np.ones_like(rows))
     whole = sequence + generated
-    ids, tables, mask = (
-        torch.from_numpy(a)[None] for a in (whole.ids, whole.tables, whole.mask)
-    )
+    ids, tables, mask = (torch.from_numpy(a)[None] for a in (whole.ids, whole.tables, whole.mask))
     with torch.inference_mode():
         hidden = model(ids, tables, mask)[0, len(sequence) - 1 : -1]
         return model.logits(hidden, Table.ACTION).numpy()

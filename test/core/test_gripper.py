@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lapa_core import description
@@ -37,6 +37,7 @@ def test_the_urdf_carries_the_linkage(model: str) -> None:
     assert linkage == Linkage("gripper", "left_finger", *TABLE[model][:2])
 
 
+@settings(deadline=None)
 @given(share=st.floats(0.0, 1.0), model=st.sampled_from(["wx250s", "vx300s", "aloha_vx300s"]))
 def test_the_two_ways_are_inverse_over_the_travel(share: float, model: str) -> None:
     horn, arm, (lower, upper), _, _ = TABLE[model]

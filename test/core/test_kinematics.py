@@ -27,6 +27,7 @@ def kinematics(model: str) -> ArmKinematics:
     return ArmKinematics(robot.arms[0], description.for_arm(robot.arms[0]))
 
 
+@settings(deadline=None)
 @given(model=st.sampled_from(MODELS), share=shares)
 def test_fk_is_the_product_of_exponentials(model: str, share: np.ndarray) -> None:
     k = kinematics(model)
@@ -43,6 +44,7 @@ def test_start_pose_is_bridges() -> None:
     np.testing.assert_allclose(pose.rotation[:, 0], [0, 0, -1], atol=1e-3)
 
 
+@settings(deadline=None)
 @given(model=st.sampled_from(MODELS), share=shares, offset=signs)
 def test_reach_finds_reachable_poses(model: str, share: np.ndarray, offset: np.ndarray) -> None:
     """From joints up to 0.3 rad away: as far as one policy step can lead."""
@@ -80,7 +82,7 @@ def test_reach_reports_what_is_missing() -> None:
     assert found.error_m > 0.1
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     share=shares,
     velocity=signs,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lapa_core.control.motion import JointMove, duration_s
@@ -14,6 +14,7 @@ from lapa_core.control.motion import JointMove, duration_s
 joints = st.lists(st.floats(-3.0, 3.0), min_size=6, max_size=6).map(np.array)
 
 
+@settings(deadline=None)
 @given(start=joints, goal=joints, speed=st.floats(0.05, 1.0), acceleration=st.floats(1.0, 15.0))
 def test_speed_and_acceleration_are_bounds(
     start: np.ndarray, goal: np.ndarray, speed: float, acceleration: float

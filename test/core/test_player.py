@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lapa_core.control.compose import Pose, rotation_from_rpy
@@ -62,6 +62,28 @@ def test_a_new_chunk_replaces_what_is_left() -> None:
     assert played(player, [10.1, 10.25, 10.31, 10.5]) == [(10.1, 50.0), (10.31, 51.0)]
 
 
+def test_overlapping_chunks_do_not_play_the_same_time_twice() -> None:
+    """A chunk of four every 0.2 s, 0.15 s late: one step per 0.2 s comes out, not two."""
+    player = ChunkPlayer(STEP_S)
+    times = []
+    for tick in range(100):
+        now = 10.0 + 0.02 * tick
+        if tick % 10 == 0:
+            player.load("policy", chunk(4), now, age_s=0.15)
+        times += [t for t, _ in played(player, [now])]
+    assert len(times) == 11  # 2 s, and the first chunk's first step is played though late
+    assert np.min(np.diff(times[1:])) > 0.19
+
+
+def test_chunks_of_one_are_each_a_step_however_fast_they_come() -> None:
+    """Teleop sends at 20 Hz, faster than the robot's step time."""
+    player = ChunkPlayer(STEP_S)
+    for tick in range(5):
+        now = 10.0 + 0.05 * tick
+        player.load("teleop", chunk(1), now, age_s=0.01)
+        assert player.due(now) is not None
+
+
 def test_a_step_tells_its_source_and_times() -> None:
     player = ChunkPlayer(STEP_S)
     due = np.array([0.1, 0.15])
@@ -84,6 +106,7 @@ def test_exhausted_and_cleared_give_nothing() -> None:
     assert player.due(2.0) is None
 
 
+@settings(deadline=None)
 @given(
     age=st.floats(0.0, 1.0),
     times=st.lists(st.floats(0.0, 2.0), max_size=30).map(sorted),

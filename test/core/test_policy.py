@@ -134,9 +134,7 @@ def test_the_instruction_may_change_at_any_time(policy):
 
 
 def test_an_interface_of_a_robot_names_its_first_camera():
-    interface = for_robot(
-        robot.load("wx250s"), center_crop=False, trained=True, origin="test"
-    )
+    interface = for_robot(robot.load("wx250s"), center_crop=False, trained=True, origin="test")
     assert interface.cameras == ("front",) and interface.num_tokens == 7
 
 

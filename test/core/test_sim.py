@@ -193,9 +193,28 @@ def test_two_arms_with_equal_joint_names_live_in_one_world() -> None:
     left, right = sim.tool_pose("left").xyz_m, sim.tool_pose("right").xyz_m
     np.testing.assert_allclose(left, [0.30, 0.0, 0.15], atol=2e-3)
     np.testing.assert_allclose(right, [0.1227, 0.0, 0.0813], atol=2e-3)  # in its own base frame
-    go(sim, "right", sim.robot.arms[1].start_rad, 3.0)
-    touching = {name.split("/")[0] for pair in sim.contacts() for name in pair}
-    assert "left" in touching and "right" in touching  # 5 cm apart at their tools, they collide
+
+
+def test_two_arms_collide_with_each_other_and_not_with_themselves() -> None:
+    robot = arms.two_arms()
+    near = dataclasses.replace(robot.arms[1], base_xyz_m=np.array([0.60, 0.0, 0.0]))
+    sim = Simulation(dataclasses.replace(robot, arms=(robot.arms[0], near)))
+    go(sim, "left", near.start_rad, 3.0)
+    go(sim, "right", near.start_rad, 1.0)
+    pairs = [(a.split("/")[0], b.split("/")[0]) for a, b in sim.contacts()]
+    assert ("left", "right") in pairs
+    assert ("left", "left") not in pairs and ("right", "right") not in pairs
+
+
+def test_a_finger_pushed_past_its_limit_still_has_a_motor_angle(sim: Simulation) -> None:
+    """A soft limit gives way by a millimetre; beyond the crank's reach the angle was an error."""
+    sim.model.joint("wx250s/left_finger").range[:] = [0.0, 0.05]
+    sim.model.actuator("wx250s/left_finger").ctrlrange[:] = [0.0, 0.05]
+    sim.set_command("wx250s", {"left_finger": 0.045})
+    sim.step(500)
+    _, position, _ = sim.joint_state("wx250s")
+    assert position[7] > 0.038
+    assert position[6] == pytest.approx(np.pi / 2)
 
 
 def test_the_larger_arm_runs_too() -> None:

@@ -34,7 +34,7 @@ def why_not() -> str:
 
 REASON = why_not()
 if importlib.util.find_spec("rclpy") is not None:
-    os.environ["ROS_DOMAIN_ID"] = str(101 + os.getpid() % 100)
+    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ.setdefault("ROS_LOG_DIR", tempfile.mkdtemp(prefix="ros_log_"))
 

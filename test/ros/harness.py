@@ -37,8 +37,8 @@ MAX_SPEED_RAD_S = np.pi
 class StandInArm(Node):
     """One arm behind joint trajectory controllers, with a driver's faults on request."""
 
-    def __init__(self, robot: Robot) -> None:
-        super().__init__("stand_in_arm")
+    def __init__(self, robot: Robot, namespace: str = "") -> None:
+        super().__init__("stand_in_arm", namespace=namespace)
         arm = robot.arms[0]
         self.names = (*arm.joints, "gripper", arm.gripper.joint, "right_finger")
         self.position = np.array([*arm.start_rad, 0.0, arm.gripper.open, -arm.gripper.open])
@@ -97,8 +97,8 @@ class StandInCamera(Node):
 class Operator(Node):
     """Hears everything, calls services, sends deltas as a policy would."""
 
-    def __init__(self, robot: Robot) -> None:
-        super().__init__("operator")
+    def __init__(self, robot: Robot, namespace: str = "") -> None:
+        super().__init__("operator", namespace=namespace)
         self.robot = robot
         self.authority: list[tuple[float, str, str]] = []
         self.executed: list[JointTrajectory] = []

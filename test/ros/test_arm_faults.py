@@ -10,7 +10,6 @@ told must lie on the sentinel's path - never by sleeping.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +97,7 @@ def running(
     arm, operator = StandInArm(robot), Operator(robot)
     operator.act_as_policy()
     with spinning(arm, operator):
+        wait_for(lambda: operator.state[0], "the first authority")
         yield arm, operator, node
     codes = stop_all([node])
     assert codes == {"arm_node": 0}, node.last_lines()
@@ -261,14 +261,22 @@ def test_estop_is_latched_until_reset(cell: Cell) -> None:
 
 
 def test_the_node_starts_disabled_and_a_delta_does_not_enable_it(
-    ros_context: None, tmp_path: Path, running: tuple[StandInArm, Operator, NodeProcess]
+    ros_context: None, tmp_path: Path
 ) -> None:
-    arm, operator, _ = running
-    assert operator.call("hold").success
-    since = len(arm.commands)
-    operator.send(operator.chunk((0.02, 0.0, 0.0)))
-    state = operator.call("hold")
-    assert "hold" in state.message
-    assert len(arm.commands) == since
-    assert operator.authority[0][1:] == ("hold", "disabled: call enable")
-    assert time.monotonic() > operator.authority[0][0]
+    """A node of its own, which nobody has enabled yet; the service call is the sentinel."""
+    robot = robots.load("wx250s")
+    node = NodeProcess(
+        "arm_node", {"robot": "wx250s"}, tmp_path / "log", remappings={"__ns": "/other"}
+    )
+    arm, operator = StandInArm(robot, "other"), Operator(robot, "other")
+    operator.act_as_policy()
+    with spinning(arm, operator):
+        wait_for(lambda: operator.state[0], "the first authority")
+        assert operator.state == ("hold", "disabled: call enable")
+        operator.send(operator.chunk((0.02, 0.0, 0.0)))
+        answer = operator.call("home")
+        assert not answer.success
+        assert "call enable" in answer.message
+        assert operator.state[0] == "hold"
+        assert not arm.commands
+    assert stop_all([node]) == {"arm_node": 0}

@@ -262,4 +262,3 @@ def _vqgan_name(name: str) -> str:
     for pattern, new in _VQGAN_NAMES:
         name = re.sub(pattern, new, name)
     return name
-

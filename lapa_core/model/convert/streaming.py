@@ -93,19 +93,20 @@ def index(path: str | Path) -> dict[str, StoredTensor]:
     return tensors
 
 
+# First byte -> (kind, struct format of the length or number that follows).
+_FORMATS = {
+    0xC2: ("false", ""), 0xC3: ("true", ""),
+    0xC4: ("bin", ">B"), 0xC5: ("bin", ">H"), 0xC6: ("bin", ">I"),
+    0xC7: ("ext", ">B"), 0xC8: ("ext", ">H"), 0xC9: ("ext", ">I"),
+    0xCC: ("int", ">B"), 0xCD: ("int", ">H"), 0xCE: ("int", ">I"), 0xCF: ("int", ">Q"),
+    0xD0: ("int", ">b"), 0xD1: ("int", ">h"), 0xD2: ("int", ">i"), 0xD3: ("int", ">q"),
+    0xD9: ("str", ">B"), 0xDA: ("str", ">H"), 0xDB: ("str", ">I"),
+    0xDC: ("array", ">H"), 0xDD: ("array", ">I"), 0xDE: ("map", ">H"), 0xDF: ("map", ">I"),
+}  # fmt: skip
+
+
 class _Reader:
     """Reads msgpack headers; strings and small numbers become values, raw data a place."""
-
-    # First byte -> (kind, struct format of the length or number that follows).
-    _FORMATS = {
-        0xC2: ("false", ""), 0xC3: ("true", ""),
-        0xC4: ("bin", ">B"), 0xC5: ("bin", ">H"), 0xC6: ("bin", ">I"),
-        0xC7: ("ext", ">B"), 0xC8: ("ext", ">H"), 0xC9: ("ext", ">I"),
-        0xCC: ("int", ">B"), 0xCD: ("int", ">H"), 0xCE: ("int", ">I"), 0xCF: ("int", ">Q"),
-        0xD0: ("int", ">b"), 0xD1: ("int", ">h"), 0xD2: ("int", ">i"), 0xD3: ("int", ">q"),
-        0xD9: ("str", ">B"), 0xDA: ("str", ">H"), 0xDB: ("str", ">I"),
-        0xDC: ("array", ">H"), 0xDD: ("array", ">I"), 0xDE: ("map", ">H"), 0xDF: ("map", ">I"),
-    }  # fmt: skip
 
     def __init__(self, file: BinaryIO, source: str) -> None:
         self.file, self.source = file, source
@@ -136,9 +137,9 @@ class _Reader:
                 return kind, first - low
         if 0xD4 <= first <= 0xD8:  # fixext 1, 2, 4, 8, 16
             return "ext", 1 << (first - 0xD4)
-        if first not in self._FORMATS:
+        if first not in _FORMATS:
             raise self.fail("a msgpack object", hex(first))
-        kind, form = self._FORMATS[first]
+        kind, form = _FORMATS[first]
         return kind, struct.unpack(form, self._bytes(struct.calcsize(form)))[0] if form else 0
 
     def expect(self, kind: str, length: int | None = None) -> int:
@@ -204,9 +205,7 @@ def _array(reader: _Reader) -> tuple[tuple[int, ...], str, tuple[int, int]]:
     return shape, reader.text(), reader.skip_raw()
 
 
-def _chunks(
-    reader: _Reader, num_keys: int
-) -> tuple[tuple[int, ...], str, list[tuple[int, int]]]:
+def _chunks(reader: _Reader, num_keys: int) -> tuple[tuple[int, ...], str, list[tuple[int, int]]]:
     """A large array: its shape and its chunks, each a flat array, numbered "0", "1", ..."""
     shape: dict[int, int] = {}
     pieces: dict[int, tuple[int, int]] = {}
