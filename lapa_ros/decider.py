@@ -80,10 +80,8 @@ class Decider:
         self._last_tokens: list[int] = []
 
     def run(self) -> None:
-        """Decide until stopped. The first inference is run beforehand, on nothing, to warm up."""
-        self._say("warming up")
+        """Decide until stopped."""
         self.policy.reset()
-        self.policy.warm_up()
         due = time.monotonic()
         while not self.stop.wait(max(0.0, due - time.monotonic())):
             try:

@@ -71,7 +71,6 @@ def start_nodes(args: argparse.Namespace, checkpoint: Path) -> list[NodeProcess]
         "sample": True,
         "seed": args.seed,
         "num_threads": 1,
-        "autostart": True,
     }
     sim = {"robot": args.robot, "seed": args.seed, "camera_rate_hz": args.camera_rate}
     rendering = {"MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl")}

@@ -17,6 +17,8 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
@@ -25,7 +27,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from lapa_core import robot as robots
 from lapa_core.data import messages
-from lapa_core.errors import LapaError, StaleInput
+from lapa_core.errors import ConfigError, LapaError, StaleInput
 from lapa_ros import interface, runtime
 from lapa_ros.demo_report import Record, Video, write_report
 from lapa_ros.processes import NodeProcess
@@ -63,7 +65,12 @@ class Monitor(Node):
         self._beside: Image | None = None
         for camera in robot.cameras[1:2]:
             listen(Image, camera.topic, self._on_second_image, q.CAMERA_SUB_QOS)
+        self.change_state = self.create_client(ChangeState, "policy_node/change_state")
         self.trigger_clients = {name: self.create_client(Trigger, name) for name in q.SERVICES}
+
+    def sees_the_arm(self) -> bool:
+        """Whether the arm node knows where every arm is: it publishes poses from then on."""
+        return all(self.record.poses[arm.name, "pose"] for arm in self.record.robot.arms)
 
     def _on_authority(self, msg: String) -> None:
         self.authority = interface.parse_authority(msg.data)
@@ -129,22 +136,35 @@ def watch(args: argparse.Namespace, nodes: Sequence[NodeProcess]) -> int:
 
 
 def _bring_up(monitor: Monitor, nodes: Sequence[NodeProcess]) -> None:
+    """Load the policy, enable and home the arm, and only then let the policy decide."""
     began = time.monotonic()
-    _spin_until(
-        monitor,
-        nodes,
-        lambda: monitor.policy_status.startswith(("deciding", "not configured", "failed")),
-        READY_TIMEOUT_S,
-        "the policy to decide",
-    )
-    if not monitor.policy_status.startswith("deciding"):
-        raise StaleInput(f"policy_node: {monitor.policy_status}")
+    _change_state(monitor, nodes, Transition.TRANSITION_CONFIGURE)
+    _spin_until(monitor, nodes, monitor.sees_the_arm, READY_TIMEOUT_S, "the arm's joint states")
     _call(monitor, nodes, "enable")
     _call(monitor, nodes, "home")
     print(f"demo: moving {time.monotonic() - began:.1f} s after the start", flush=True)
     _spin_until(
-        monitor, nodes, lambda: monitor.authority[0] == "policy", HOME_TIMEOUT_S, "the start pose"
+        monitor,
+        nodes,
+        lambda: monitor.authority[1].startswith("arrived at start"),
+        HOME_TIMEOUT_S,
+        "the start pose",
     )
+    _change_state(monitor, nodes, Transition.TRANSITION_ACTIVATE)
+    _spin_until(
+        monitor, nodes, lambda: monitor.authority[0] == "policy", READY_TIMEOUT_S, "a delta"
+    )
+
+
+def _change_state(monitor: Monitor, nodes: Sequence[NodeProcess], transition: int) -> None:
+    """Ask policy_node for a lifecycle transition; loading a model may take a while."""
+    client = monitor.change_state
+    _spin_until(monitor, nodes, client.service_is_ready, READY_TIMEOUT_S, "policy_node")
+    request = ChangeState.Request(transition=Transition(id=transition))
+    future = client.call_async(request)
+    _spin_until(monitor, nodes, future.done, READY_TIMEOUT_S, "policy_node's transition")
+    if not future.result().success:
+        raise ConfigError(f"policy_node: {monitor.policy_status}")
 
 
 def _spin_until(

@@ -97,6 +97,7 @@ class PolicyNode(LifecycleNode):
                 seed=p.seed,
             )
             policy.check_robot(robot)
+            policy.warm_up()
         except LapaError as error:
             self.get_logger().error(f"cannot configure: {error}")
             self._set_status(f"not configured: {error}")

@@ -25,7 +25,7 @@ import torch
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from lapa_core.errors import CheckpointError, unknown
+from lapa_core.errors import CheckpointError, ConfigError, unknown
 from lapa_core.model import vocabulary
 from lapa_core.model.action_tokenizer import ActionTokenizer
 from lapa_core.model.interface import Interface
@@ -75,7 +75,9 @@ class Checkpoint:
 
         Raises:
             CheckpointError: anything is missing, too much, or does not fit.
+            ConfigError: there is no such device here.
         """
+        check_device(device)
         if dtype not in DTYPES:
             raise CheckpointError(unknown("dtype", dtype, DTYPES, "from_pretrained"))
         folder = Path(path)
@@ -99,6 +101,16 @@ class Checkpoint:
             write_small_files(
                 folder, self.interface, self.tokenizer, self.actions, self.statistics
             )
+
+
+def check_device(name: str) -> None:
+    """Refuse a device that torch does not know or this machine does not have."""
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        has = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{unknown('device', name, has, 'this machine')}: {reason}") from None
 
 
 def check_parts(

@@ -136,7 +136,7 @@ class LapaModel(PreTrainedModel):
         return found
 
     def embed(self, ids: Tensor, tables: Tensor) -> Tensor:
-        """(B, T) ids and the `Table` of each -> (B, T, D) float32, the type of the residual stream.
+        """(B, T) ids and the `Table` of each -> (B, T, D) float32, as the residual stream is.
 
         (The reference's masks are float32 and lift the sum to it whatever the weights' type.)
         """

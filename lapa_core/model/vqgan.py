@@ -160,7 +160,10 @@ class Vqgan(PreTrainedModel):
     def latents(self, pixels: Tensor) -> Tensor:
         """(B, H, W, 3) in -1 .. 1 -> (B, N, width) before quantisation, raster order."""
         x = pixels.permute(0, 3, 1, 2)  # an NHWC tensor seen as NCHW is already channels_last
-        return self.quant_conv(self.encoder(x)).permute(0, 2, 3, 1).flatten(1, 2)
+        # On a GPU torch would round the factors of float32 convolutions to 10 bits (TF32).
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            z = self.quant_conv(self.encoder(x))
+        return z.permute(0, 2, 3, 1).flatten(1, 2)
 
     def encode(self, pixels: Tensor) -> Tensor:
         """(B, H, W, 3) float32 in -1 .. 1 -> (B, N) int64 codes, raster order."""

@@ -147,11 +147,11 @@ class Generator:
     def _pass(self, words: _Words, embeds: Tensor, slot: int) -> Tensor:
         """Read (1, T, D) embeddings into the slots from `slot` on; gives their final states."""
         end = slot + embeds.shape[1]
-        positions = torch.arange(slot - words.num_pads, end - words.num_pads)[None]
+        first, last = slot - words.num_pads, end - words.num_pads
+        positions = torch.arange(first, last, device=embeds.device)[None]
         words.cache.rewind(slot)
-        return self._model.backbone(
-            embeds, positions.to(embeds.device), words.mask[:, :, slot:end, :end], words.cache
-        )
+        mask = words.mask[:, :, slot:end, :end]
+        return self._model.backbone(embeds, positions, mask, words.cache)
 
     def _scores(self, words: _Words, embeds: Tensor, slot: int) -> Tensor:
         """(rows,) scores of the code that follows the embeddings."""

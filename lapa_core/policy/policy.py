@@ -85,6 +85,11 @@ class Policy:
         reference_eos: bool = False,
     ) -> None:
         interface = checkpoint.interface
+        if len(interface.cameras) != 1:
+            raise CheckpointError(
+                f"the sequence has room for one image, but the checkpoint names "
+                f"{len(interface.cameras)} cameras: {', '.join(interface.cameras)}"
+            )
         self.checkpoint = checkpoint
         # oneDNN's convolutions run in this layout; other ones are copied back and forth.
         checkpoint.vqgan.to(memory_format=torch.channels_last)
@@ -156,8 +161,7 @@ class Policy:
             DecodeError: the model's output has no meaning as an action.
             CheckpointError: the checkpoint gives no actions.
         """
-        # One image: the reference's sequence has room for one. More cameras are refused on load.
-        camera = self.cameras[0]
+        (camera,) = self.cameras
         if camera not in observation.images:
             raise StaleInput(unknown("camera", camera, observation.images, "the observation"))
         start = time.perf_counter()

@@ -92,7 +92,7 @@ def test_what_is_not_finite_is_refused(golden, bad):
 
 def test_a_dimension_that_never_moves_is_refused():
     """The reference assigns token -1 to it."""
-    with pytest.raises(DataError, match="roll has the same value 0.5"):
+    with pytest.raises(DataError, match=r"roll has the same value 0\.5"):
         samples = np.random.default_rng(0).normal(size=(50, 7))
         samples[:, 3] = 0.5
         ActionTokenizer.from_samples(AXES, samples, 16)

@@ -200,7 +200,7 @@ def test_shards_and_their_index_load(tmp_path):
     assert set(found) == set(arrays)
     from lapa_core.model.checkpoint import stored_shapes
 
-    assert stored_shapes(tmp_path) == {n: (10, 10) for n in arrays}
+    assert stored_shapes(tmp_path) == dict.fromkeys(arrays, (10, 10))
 
 
 # --- pickles ---------------------------------------------------------------------------------

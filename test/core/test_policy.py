@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lapa_core import robot
-from lapa_core.errors import CheckpointError, DecodeError, StaleInput
+from lapa_core.errors import CheckpointError, ConfigError, DecodeError, StaleInput
 from lapa_core.model import fresh
 from lapa_core.model.action_tokenizer import GRIPPER_EDGES, ActionTokenizer
 from lapa_core.model.checkpoint import Checkpoint
@@ -136,6 +136,19 @@ def test_the_instruction_may_change_at_any_time(policy):
 def test_an_interface_of_a_robot_names_its_first_camera():
     interface = for_robot(robot.load("wx250s"), center_crop=False, trained=True, origin="test")
     assert interface.cameras == ("front",) and interface.num_tokens == 7
+
+
+def test_more_cameras_than_images_are_refused(debug_checkpoint):
+    made = Checkpoint.from_pretrained(debug_checkpoint)
+    made.interface = dataclasses.replace(made.interface, cameras=("front", "wrist"))
+    with pytest.raises(CheckpointError, match="2 cameras: front, wrist"):
+        Policy(made)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "warp", "cqu"])
+def test_a_device_that_is_not_there_is_named(debug_checkpoint, device):
+    with pytest.raises(ConfigError, match=f"unknown device '{device}' in this machine; valid: "):
+        Policy.from_checkpoint(debug_checkpoint, device=device)
 
 
 @pytest.mark.gpu

@@ -30,7 +30,7 @@ def pixels() -> torch.Tensor:
 def test_codes_become_an_image_again(vqgan, pixels):
     codes = vqgan.encode(pixels)
     assert codes.shape == (2, 256) and codes.dtype == torch.int64
-    assert 0 <= codes.min() and codes.max() < vqgan.num_codes
+    assert codes.min() >= 0 and codes.max() < vqgan.num_codes
     image = vqgan.decode(codes)
     assert image.shape == (2, 256, 256, 3)
     assert image.min() >= -1 and image.max() <= 1 and image.std() > 0
