@@ -19,7 +19,7 @@ from lapa_core import paths
 from lapa_core import robot as robots
 from lapa_core.errors import ConfigError, LapaError
 from lapa_ros import environment
-from lapa_ros.processes import NodeProcess, stop_all
+from lapa_ros.processes import NodeProcess, interrupt_deferred, stop_all
 
 INSTRUCTION = "put the red block in the bowl"
 
@@ -57,8 +57,8 @@ def checkpoint_for(robot: str, out: Path) -> Path:
     return made
 
 
-def start_nodes(args: argparse.Namespace, checkpoint: Path) -> list[NodeProcess]:
-    """Start the three nodes, the slowest to load first."""
+def start_nodes(args: argparse.Namespace, checkpoint: Path, nodes: list[NodeProcess]) -> None:
+    """Start the three nodes, the slowest to load first, noting each in `nodes`."""
     logs = args.out / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     policy = {
@@ -74,11 +74,13 @@ def start_nodes(args: argparse.Namespace, checkpoint: Path) -> list[NodeProcess]
     }
     sim = {"robot": args.robot, "seed": args.seed, "camera_rate_hz": args.camera_rate}
     rendering = {"MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl")}
-    return [
-        NodeProcess("policy_node", policy, logs / "policy_node.log"),
-        NodeProcess("sim_node", sim, logs / "sim_node.log", rendering),
-        NodeProcess("arm_node", {"robot": args.robot}, logs / "arm_node.log"),
-    ]
+    for name, parameters, variables in (
+        ("policy_node", policy, {}),
+        ("sim_node", sim, rendering),
+        ("arm_node", {"robot": args.robot}, {}),
+    ):
+        with interrupt_deferred():
+            nodes.append(NodeProcess(name, parameters, logs / f"{name}.log", variables))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -89,14 +91,16 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.update(environment.dds_variables())
     checkpoint = args.checkpoint or checkpoint_for(args.robot, args.out)
-    nodes = start_nodes(args, checkpoint)
+    nodes: list[NodeProcess] = []
     try:
+        start_nodes(args, checkpoint, nodes)
         # Imported here: DDS reads the profile when the first participant is made.
         from lapa_ros import demo_monitor
 
         return demo_monitor.watch(args, nodes)
     finally:
-        codes = stop_all(nodes)
+        with interrupt_deferred():
+            codes = stop_all(nodes)
         bad = {name: code for name, code in codes.items() if code != 0}
         if bad:
             print(f"demo: nodes did not end cleanly: {bad}; logs in {args.out / 'logs'}")

@@ -13,7 +13,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from lapa_ros import environment
@@ -76,6 +77,22 @@ class NodeProcess:
     def close(self) -> None:
         """Release the log file."""
         self._file.close()
+
+
+@contextmanager
+def interrupt_deferred() -> Iterator[None]:
+    """Let a Ctrl-C wait until the block is done: none may fall between a start and its record.
+
+    A blocked signal would not do: a child inherits the mask and could not be interrupted.
+    """
+    asked: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: asked.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if asked:
+        raise KeyboardInterrupt
 
 
 def stop_all(nodes: list[NodeProcess], grace_s: float = GRACE_S) -> dict[str, int]:

@@ -11,7 +11,7 @@ from lapa_core import robot
 from lapa_core.errors import ConfigError, unknown
 from lapa_core.model.action_tokenizer import ActionTokenizer
 from lapa_core.model.configuration import LapaConfig, VqganConfig
-from lapa_core.model.convert import lapa
+from lapa_core.model.convert import lapa, vqgan
 from lapa_core.model.interface import NUM_LATENT_CODES, UNSTATED, Interface, for_robot
 from lapa_core.model.vocabulary import KINDS
 from lapa_core.types import AXES
@@ -32,10 +32,10 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
         tokenizer=args.tokenizer or args.source / "tokenizer.model",
     )
     config = lapa.read_lapa_config(args.config) if args.config else LapaConfig()
-    vqgan = lapa.read_vqgan_config(args.vqgan_config) if args.vqgan_config else VqganConfig()
+    sizes = vqgan.read_vqgan_config(args.vqgan_config) if args.vqgan_config else VqganConfig()
     made_for = _interface(args, config)
     bins = ActionTokenizer.from_csv(args.bins, made_for.dimensions) if args.bins else None
-    lapa.convert(sources, args.out, config, vqgan, made_for, bins)
+    lapa.convert(sources, args.out, config, sizes, made_for, bins)
     print(f"{args.out}: {made_for.kind} checkpoint, robot {made_for.robot}")
     if made_for.kind == "action" and bins is None:
         print("without --bins its tokens cannot become actions")

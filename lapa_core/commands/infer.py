@@ -39,6 +39,7 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
         center_crop=args.center_crop,
         reference_eos=args.reference_eos,
     )
+    policy.warm_up()  # so that the times are those of a running policy
     prediction = policy.predict(image, args.instruction)
     result = describe(policy, prediction)
     print(json.dumps(result) if args.json else as_text(result))

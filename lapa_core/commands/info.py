@@ -9,7 +9,7 @@ import json
 import math
 from pathlib import Path
 
-from lapa_core.model import checkpoint
+from lapa_core.model import checkpoint, headers
 from lapa_core.model.action_tokenizer import ActionTokenizer
 from lapa_core.model.configuration import LapaConfig
 
@@ -35,8 +35,8 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
 def describe(folder: Path) -> dict[str, object]:
     """The facts by name."""
     interface = checkpoint.read_interface(folder)
-    shapes = checkpoint.stored_shapes(folder)
-    images = checkpoint.stored_shapes(folder / checkpoint.VQGAN)
+    shapes = headers.stored_shapes(folder)
+    images = headers.stored_shapes(folder / checkpoint.VQGAN)
     config = LapaConfig.from_pretrained(folder)
     bins: list[int] = []
     if (folder / checkpoint.BINS).exists():

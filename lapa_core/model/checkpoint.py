@@ -26,7 +26,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from lapa_core.errors import CheckpointError, ConfigError, unknown
-from lapa_core.model import vocabulary
+from lapa_core.model import headers, vocabulary
 from lapa_core.model.action_tokenizer import ActionTokenizer
 from lapa_core.model.interface import Interface
 from lapa_core.model.lapa import LapaModel
@@ -223,58 +223,7 @@ def check_tensors(kind: type[PreTrainedModel], config: PretrainedConfig, folder:
     """Compare names and shapes in the files' headers with the model's; nothing is loaded."""
     with torch.device("meta"):
         wanted = {k: tuple(v.shape) for k, v in kind(config).state_dict().items()}
-    stored = stored_shapes(folder)
-    check_names(wanted, stored, str(folder))
-
-
-def check_names(
-    wanted: Mapping[str, tuple[int, ...]], stored: Mapping[str, tuple[int, ...]], source: str
-) -> None:
-    """Raise a `CheckpointError` that names missing, extra and misshapen tensors."""
-    problems = [f"missing {n}" for n in wanted if n not in stored]
-    problems += [f"extra {n}" for n in stored if n not in wanted]
-    problems += [
-        f"{n} is {stored[n]} instead of {shape}"
-        for n, shape in wanted.items()
-        if n in stored and stored[n] != shape
-    ]
-    if problems:
-        more = f" and {len(problems) - 8} more" if len(problems) > 8 else ""
-        raise CheckpointError(f"{source}: tensors do not fit: {'; '.join(problems[:8])}{more}")
-
-
-def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Shape of every tensor in the folder's safetensors files, from their headers."""
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        files = sorted(set(json.loads(_read(folder, index.name))["weight_map"].values()))
-    else:
-        files = ["model.safetensors"]
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name in files:
-        for tensor, entry in _header(folder / name).items():
-            shapes[tensor] = tuple(entry["shape"])
-    return shapes
-
-
-def _header(path: Path) -> dict[str, Any]:
-    """Header of a safetensors file: 8 bytes of length, then JSON; the data must be whole."""
-    try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            size = path.stat().st_size
-            if length > size:
-                raise CheckpointError(f"{path} is no safetensors file, or cut short")
-            header = json.loads(file.read(length))
-    except OSError as error:
-        raise CheckpointError(f"cannot read weights {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise CheckpointError(f"{path} is no safetensors file: {error}") from None
-    header.pop("__metadata__", None)
-    end = 8 + length + max((e["data_offsets"][1] for e in header.values()), default=0)
-    if end != size:
-        raise CheckpointError(f"{path} has {size} bytes, its header tells of {end}")
-    return dict(header)
+    headers.check_names(wanted, headers.stored_shapes(folder), str(folder))
 
 
 @contextmanager

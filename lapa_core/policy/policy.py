@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from lapa_core.data import images
 from lapa_core.errors import CheckpointError, StaleInput, unknown
 from lapa_core.model.checkpoint import Checkpoint
+from lapa_core.policy.allocator import keep_freed_memory
 from lapa_core.policy.generate import Generated, Generator, greedy, sampler
 from lapa_core.robot import Robot
 from lapa_core.types import ActionChunk, ImageArray, Observation
@@ -93,6 +94,8 @@ class Policy:
         self.checkpoint = checkpoint
         # oneDNN's convolutions run in this layout; other ones are copied back and forth.
         checkpoint.vqgan.to(memory_format=torch.channels_last)
+        if checkpoint.vqgan.device.type == "cpu":
+            keep_freed_memory()
         self.kind, self.robot = interface.kind, interface.robot
         self.dimensions, self.cameras = interface.dimensions, interface.cameras
         self.step_time_s, self.chunk_length = interface.step_time_s, interface.chunk_length

@@ -9,12 +9,15 @@ import pickle
 import resource
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import msgpack
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
@@ -23,6 +26,7 @@ from lapa_core.errors import CheckpointError
 from lapa_core.model.configuration import LapaConfig
 from lapa_core.model.convert import lapa as convert_lapa
 from lapa_core.model.convert import pickles, shards, streaming
+from lapa_core.model.convert import vqgan as convert_vqgan
 
 pytestmark = pytest.mark.torch
 
@@ -122,6 +126,25 @@ def test_what_is_no_streaming_file_is_refused(tmp_path, content):
         streaming.index(tmp_path / "params")
 
 
+@given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1, max_size=4))
+@settings(max_examples=300, deadline=None)
+def test_a_damaged_file_is_refused_or_read_but_never_a_crash(damage):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "params"
+        write(path, {"a/b": np.arange(12, dtype=np.float32).reshape(3, 4)}, chunk=5)
+        content = bytearray(path.read_bytes())
+        for place, value in damage:
+            content[place % len(content)] = value
+        path.write_bytes(content)
+        try:
+            index = streaming.index(path)
+        except CheckpointError:
+            return
+        with path.open("rb") as file:
+            for stored in index.values():
+                stored.read(file)
+
+
 def test_a_tensor_twice_and_a_strange_type_are_refused(tmp_path):
     value = document(np.zeros(3, np.float32), "float32")
     (tmp_path / "params").write_bytes(record("a/b", value) * 2)
@@ -142,7 +165,7 @@ def convert(released, params: Path, out: Path, **changes) -> None:
     from lapa_core.model.interface import Interface
 
     facts = Interface("latent", "unstated", (), ("front",), 0.2, 1, 4, False, True, "test")
-    vqgan = convert_lapa.read_vqgan_config(released.vqgan_config)
+    vqgan = convert_vqgan.read_vqgan_config(released.vqgan_config)
     convert_lapa.convert(bare, out, config, vqgan, facts, None)
 
 
@@ -198,7 +221,7 @@ def test_shards_and_their_index_load(tmp_path):
     for file in sorted(tmp_path.glob("model-*-of-00003.safetensors")):
         found.update(load_file(file))
     assert set(found) == set(arrays)
-    from lapa_core.model.checkpoint import stored_shapes
+    from lapa_core.model.headers import stored_shapes
 
     assert stored_shapes(tmp_path) == dict.fromkeys(arrays, (10, 10))
 

@@ -162,3 +162,12 @@ def test_a_gpu_gives_the_same_codes(converted):
     a, b = (p.predict(IMAGE, "open the drawer") for p in (on_cpu, on_gpu))
     np.testing.assert_array_equal(a.tokens, b.tokens)
     np.testing.assert_allclose(a.step_logits, b.step_logits, atol=1e-3, rtol=0)
+
+
+def test_keeping_memory_is_accepted_or_skipped():
+    """glibc takes both settings; another C library answers False and nothing changes."""
+    import platform
+
+    from lapa_core.policy.allocator import keep_freed_memory
+
+    assert keep_freed_memory() == (platform.libc_ver()[0] == "glibc")

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from lapa_core.data import messages
 from lapa_core.robot import Robot
 from lapa_core.types import ActionChunk
 from lapa_ros import convert, interface
+from lapa_ros.processes import NodeProcess, stop_all
 
 DEADLINE_S = 15.0  # discovery alone takes up to 3 s on a busy machine
 JOINT_PERIOD_S = 0.01
@@ -183,6 +185,20 @@ def wait_for(
         assert time.monotonic() < end, f"waited {deadline_s:g} s in vain for {what} {seen()}"
         pause.wait(poll_s)
     return result
+
+
+@contextmanager
+def started(
+    node: str, parameters: dict[str, object], log: Path, **more: Any
+) -> Iterator[NodeProcess]:
+    """A node process that ends with the block, however that ends; it must then end cleanly."""
+    process = NodeProcess(node, parameters, log, **more)
+    try:
+        yield process
+    except BaseException:
+        process.kill()
+        raise
+    assert stop_all([process]) == {node: 0}, process.last_lines()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harness import Operator, StandInArm, spinning, wait_for
+from harness import Operator, StandInArm, spinning, started, wait_for
 from trajectory_msgs.msg import JointTrajectory
 
 from lapa_core import description
@@ -24,7 +24,7 @@ from lapa_core import robot as robots
 from lapa_core.control.kinematics import ArmKinematics
 from lapa_core.data import messages
 from lapa_ros import convert
-from lapa_ros.processes import NodeProcess, stop_all
+from lapa_ros.processes import NodeProcess
 
 SENTINEL_M = 0.008
 ON_PATH_M = 0.002  # servo-free: commands only; below a quarter of the smallest bad delta
@@ -93,14 +93,11 @@ def running(
     """One arm node process for all tests of this file."""
     robot = robots.load("wx250s")
     log: Path = tmp_path_factory.mktemp("arm") / "arm_node.log"
-    node = NodeProcess("arm_node", {"robot": "wx250s"}, log)
     arm, operator = StandInArm(robot), Operator(robot)
     operator.act_as_policy()
-    with spinning(arm, operator):
+    with started("arm_node", {"robot": "wx250s"}, log) as node, spinning(arm, operator):
         wait_for(lambda: operator.state[0], "the first authority")
         yield arm, operator, node
-    codes = stop_all([node])
-    assert codes == {"arm_node": 0}, node.last_lines()
 
 
 @pytest.fixture
@@ -265,12 +262,12 @@ def test_the_node_starts_disabled_and_a_delta_does_not_enable_it(
 ) -> None:
     """A node of its own, which nobody has enabled yet; the service call is the sentinel."""
     robot = robots.load("wx250s")
-    node = NodeProcess(
-        "arm_node", {"robot": "wx250s"}, tmp_path / "log", remappings={"__ns": "/other"}
-    )
     arm, operator = StandInArm(robot, "other"), Operator(robot, "other")
     operator.act_as_policy()
-    with spinning(arm, operator):
+    node = started(
+        "arm_node", {"robot": "wx250s"}, tmp_path / "log", remappings={"__ns": "/other"}
+    )
+    with node, spinning(arm, operator):
         wait_for(lambda: operator.state[0], "the first authority")
         assert operator.state == ("hold", "disabled: call enable")
         operator.send(operator.chunk((0.02, 0.0, 0.0)))
@@ -279,4 +276,3 @@ def test_the_node_starts_disabled_and_a_delta_does_not_enable_it(
         assert "call enable" in answer.message
         assert operator.state[0] == "hold"
         assert not arm.commands
-    assert stop_all([node]) == {"arm_node": 0}

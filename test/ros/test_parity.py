@@ -13,12 +13,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from harness import Operator, StandInCamera, spinning, wait_for
+from harness import Operator, StandInCamera, spinning, started, wait_for
 
 from lapa_core import cli
 from lapa_core import robot as robots
 from lapa_core.data import messages
-from lapa_ros.processes import NodeProcess, stop_all
 
 pytestmark = pytest.mark.torch
 INSTRUCTION = "put the red block in the bowl"
@@ -48,10 +47,13 @@ def test_the_node_and_lapa_infer_agree(
         "num_threads": 1,
     }
     robot = robots.load("wx250s")
-    node = NodeProcess("policy_node", parameters, tmp_path / "log")
     camera, operator = StandInCamera(robot, photograph(0)), Operator(robot)
     seen = []
-    with spinning(camera), spinning(operator):
+    with (
+        started("policy_node", parameters, tmp_path / "log"),
+        spinning(camera),
+        spinning(operator),
+    ):
         for seed in range(3):
             picture = photograph(seed)
             camera.picture = picture
@@ -74,7 +76,6 @@ def test_the_node_and_lapa_infer_agree(
             )
             np.testing.assert_allclose(live, _values(offline), rtol=0, atol=0)
             seen.append(tokens)
-    assert stop_all([node]) == {"policy_node": 0}, node.last_lines()
     assert len(set(seen)) > 1, "every picture gave the same tokens: this proves nothing"
 
 

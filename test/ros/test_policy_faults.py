@@ -93,13 +93,15 @@ def loop(
     }
     picture = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
     arm, camera, operator = StandInArm(robot), StandInCamera(robot, picture), Operator(robot)
-    with spinning(arm, operator), spinning(camera):
-        running = Loop(arm, camera, operator, nodes, start_policy)
-        wait_for(lambda: operator.policy_status == "deciding", "a deciding policy", LOADING_S)
-        assert operator.call("enable").success, operator.state
-        running.wait_for_motion()
-        yield running
-    codes = stop_all(list(nodes.values()))
+    try:
+        with spinning(arm, operator), spinning(camera):
+            running = Loop(arm, camera, operator, nodes, start_policy)
+            wait_for(lambda: operator.policy_status == "deciding", "a deciding policy", LOADING_S)
+            assert operator.call("enable").success, operator.state
+            running.wait_for_motion()
+            yield running
+    finally:
+        codes = stop_all(list(nodes.values()))
     assert set(codes.values()) == {0}, codes
 
 

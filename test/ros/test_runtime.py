@@ -63,14 +63,22 @@ def test_the_demo_closes_the_loop_and_reports(tmp_path: Path, repository: Path) 
 @pytest.mark.torch
 @pytest.mark.sim
 @pytest.mark.timeout(180)
+@pytest.mark.parametrize("moment", ["first node", "all nodes", "moving"])
 def test_ctrl_c_ends_the_demo_and_its_nodes_within_three_seconds(
-    tmp_path: Path, repository: Path
+    moment: str, tmp_path: Path, repository: Path
 ) -> None:
-    """SIGINT goes to the whole foreground group, as a terminal sends it."""
+    """SIGINT goes to the whole foreground group, as a terminal sends it; at three moments."""
     demo = _demo(tmp_path, repository, "--seconds", "60")
-    pids = tmp_path / "logs"
-    wait_for(lambda: (pids / "arm_node.log").is_file(), "started nodes", 60.0)
-    children = wait_for(lambda: _children(demo.pid), "node processes")
+    logs = tmp_path / "logs"
+    if moment == "first node":
+        wait_for(lambda: (logs / "policy_node.log").is_file(), "a started node", 60.0)
+    else:
+        wait_for(lambda: (logs / "arm_node.log").is_file(), "started nodes", 60.0)
+    if moment == "moving":
+        assert demo.stdout is not None
+        while "demo: moving" not in demo.stdout.readline():
+            assert demo.poll() is None
+    children = _children(demo.pid)
     began = time.monotonic()
     os.killpg(demo.pid, signal.SIGINT)
     demo.communicate(timeout=10.0)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from harness import spinning, wait_for
+from harness import spinning, started, wait_for
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
@@ -18,7 +18,6 @@ from trajectory_msgs.msg import JointTrajectory
 from lapa_core import robot as robots
 from lapa_core.data import messages
 from lapa_ros import convert, interface
-from lapa_ros.processes import NodeProcess, stop_all
 
 pytestmark = pytest.mark.sim
 JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate")
@@ -63,12 +62,10 @@ class Listener(Node):
 @pytest.fixture(scope="module")
 def listener(ros_context: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listener]:
     log = tmp_path_factory.mktemp("sim") / "sim_node.log"
-    process = NodeProcess("sim_node", {"robot": "wx250s", "seed": 3}, log)
     node = Listener()
-    with spinning(node):
+    with started("sim_node", {"robot": "wx250s", "seed": 3}, log) as process, spinning(node):
         wait_for(lambda: {"joints", "image", "diagnostics"} <= set(node.newest), "all streams")
         yield node
-    assert stop_all([process]) == {"sim_node": 0}, process.last_lines()
     assert "Traceback" not in process.log.read_text()
 
 

@@ -8,28 +8,25 @@ flax stores a dense kernel as (in, out) and stacks the layers on a first axis; t
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from lapa_core.errors import CheckpointError
-from lapa_core.model import checkpoint
+from lapa_core.model import checkpoint, headers
 from lapa_core.model.action_tokenizer import ActionTokenizer
 from lapa_core.model.configuration import LapaConfig, VqganConfig
-from lapa_core.model.convert import pickles, shards, streaming
+from lapa_core.model.convert import shards, streaming, vqgan
 from lapa_core.model.convert.shards import Planned
 from lapa_core.model.convert.streaming import StoredTensor
+from lapa_core.model.convert.vqgan import read_json
 from lapa_core.model.interface import Interface
 from lapa_core.model.lapa import LapaModel
 from lapa_core.model.tokenizer import TextTokenizer
-from lapa_core.model.vqgan import Vqgan
 
 Array = NDArray[Any]
 
@@ -69,7 +66,7 @@ class Sources:
 
 def read_lapa_config(path: Path) -> LapaConfig:
     """Sizes from the reference's `config.json` of the language model."""
-    c = _json(path)
+    c = read_json(path)
     if not c.get("scan_layers", True):
         raise CheckpointError(f"{path}: scan_layers false is not supported, only stacked layers")
     try:
@@ -90,23 +87,6 @@ def read_lapa_config(path: Path) -> LapaConfig:
         raise CheckpointError(f"{path}: {error} is missing") from None
 
 
-def read_vqgan_config(path: Path) -> VqganConfig:
-    """Sizes from the reference's `VQGANConfig`, or the changes made to it."""
-    c = _json(path)
-    if c.get("attn_resolutions") or not c.get("no_attn_mid_block", True):
-        raise CheckpointError(f"{path}: attention blocks in the VQGAN are not supported")
-    known = ("hidden_channels", "channel_mult", "num_res_blocks", "num_channels", "z_channels",
-             "num_embeddings", "quantized_embed_dim")  # fmt: skip
-    return VqganConfig(**{k: c[k] for k in known if k in c})
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"cannot read {path}: {error}") from None
-
-
 def convert(
     sources: Sources,
     out: str | Path,
@@ -124,18 +104,14 @@ def convert(
     checkpoint.check_parts(interface, lapa_config, vqgan_config, tokenizer, actions)
     tensors = streaming.index(sources.params)
     shapes = {t.name: t.shape for t in tensors.values()}
-    checkpoint.check_names(expected(lapa_config), shapes, str(sources.params))
+    headers.check_names(expected(lapa_config), shapes, str(sources.params))
     with checkpoint.staged(out) as folder, sources.params.open("rb") as file:
-        _save_config(lapa_config, folder, "LapaModel")
+        lapa_config.architectures = [LapaModel.__name__]
+        lapa_config.save_pretrained(folder)
         shards.write(folder, list(_plan(file, tensors, lapa_config)))
-        _convert_vqgan(sources.vqgan, vqgan_config, folder / checkpoint.VQGAN)
+        vqgan.convert(sources.vqgan, vqgan_config, folder / checkpoint.VQGAN)
         checkpoint.write_small_files(folder, interface, tokenizer, actions, {})
         checkpoint.check_tensors(LapaModel, lapa_config, folder)
-
-
-def _save_config(config: LapaConfig | VqganConfig, folder: Path, architecture: str) -> None:
-    config.architectures = [architecture]
-    config.save_pretrained(folder)
 
 
 def expected(config: LapaConfig) -> dict[str, tuple[int, ...]]:
@@ -209,56 +185,3 @@ def _half_split(num_heads: int) -> Callable[[Array], Array]:
         return pairs.transpose(0, 2, 1, 3).reshape(outer, inner)
 
     return turn
-
-
-def _convert_vqgan(path: Path, config: VqganConfig, folder: Path) -> None:
-    tree = pickles.load_tree(path)
-    wanted = {_vqgan_name(n): n for n in tree}
-    with torch.device("meta"):
-        shapes = {k: tuple(v.shape) for k, v in Vqgan(config).state_dict().items()}
-    turned = {n: _turned_shape(tree[old].shape) for n, old in wanted.items()}
-    checkpoint.check_names(shapes, turned, str(path))
-    folder.mkdir()
-    _save_config(config, folder, "Vqgan")
-
-    def array_of(name: str) -> Callable[[], Array]:
-        def make() -> Array:
-            array = tree[wanted[name]].astype("<f4")
-            return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array
-
-        return make
-
-    plan = [Planned(name, "F32", shape, array_of(name)) for name, shape in shapes.items()]
-    shards.write(folder, plan)
-
-
-def _turned_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """HWIO -> OIHW; everything else keeps its axes."""
-    return (shape[3], shape[2], shape[0], shape[1]) if len(shape) == 4 else shape
-
-
-# flax numbers modules by type in order of use: Conv_0 is the first convolution of its parent.
-_VQGAN_NAMES = (
-    (r"^(encoder|decoder)/Conv_0/", r"\1.conv_in."),
-    (r"^(encoder|decoder)/Conv_1/", r"\1.conv_out."),
-    (r"^(encoder|decoder)/GroupNorm_0/", r"\1.norm_out."),
-    (r"^(encoder|decoder)/MidBlock_0/ResnetBlock_(\d+)/", r"\1.mid.\2."),
-    (r"/(?:Down|Up)samplingBlock_(\d+)/", r".levels.\1."),
-    (r"ResnetBlock_(\d+)/", r"blocks.\1."),
-    (r"Downsample_0/Conv_0/", "down."),
-    (r"Upsample_0/Conv_0/", "up."),
-    (r"GroupNorm_0/", "norm1."),
-    (r"GroupNorm_1/", "norm2."),
-    (r"Conv_0/", "conv1."),
-    (r"Conv_1/", "conv2."),
-    (r"Conv_2/", "shortcut."),
-    (r"^quantize/embeddings$", "codebook.weight"),
-    (r"(kernel|scale)$", "weight"),
-    (r"/", "."),
-)
-
-
-def _vqgan_name(name: str) -> str:
-    for pattern, new in _VQGAN_NAMES:
-        name = re.sub(pattern, new, name)
-    return name

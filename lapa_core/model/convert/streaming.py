@@ -156,6 +156,13 @@ class _Reader:
             raise self.fail("a short string", (kind, length))
         return self._bytes(length).decode("utf-8", "replace")
 
+    def place(self) -> int:
+        """The next object, a string with a number in it."""
+        text = self.text()
+        if not text.isdecimal():
+            raise self.fail("a numbered entry", text)
+        return int(text)
+
     def skip_raw(self) -> tuple[int, int]:
         """Place and size of the next object, raw bytes, which are not read."""
         size = self.expect("bin")
@@ -216,11 +223,11 @@ def _chunks(reader: _Reader, num_keys: int) -> tuple[tuple[int, ...], str, list[
             reader.expect("true")
         elif key == "shape":
             for _ in range(reader.expect("map")):
-                place = int(reader.text())
+                place = reader.place()
                 shape[place] = reader.expect("int")
         elif key == "chunks":
             for _ in range(reader.expect("map")):
-                place = int(reader.text())
+                place = reader.place()
                 reader.expect("ext")
                 _, dtype, pieces[place] = _array(reader)
                 dtypes.add(dtype)
