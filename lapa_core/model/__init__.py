@@ -13,7 +13,7 @@ vqgan             image <-> 256 codes
 lapa              the Llama backbone with four tables and heads
 rotary, cache     its angles and its keys and values
 interface         what a checkpoint was made for: robot, cameras, step time
-headers           names and shapes of stored tensors, compared
+headers, strict   names and shapes of stored tensors, compared before they are loaded
 checkpoint        the folder that holds all of the above
 fresh             such a folder with random weights
 convert           the reference's released files -> such a folder

@@ -26,7 +26,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from lapa_core.errors import CheckpointError, ConfigError, unknown
-from lapa_core.model import headers, vocabulary
+from lapa_core.model import vocabulary
 from lapa_core.model.action_tokenizer import ActionTokenizer
 from lapa_core.model.interface import Interface
 from lapa_core.model.lapa import LapaModel
@@ -190,18 +190,27 @@ def staged(path: str | Path) -> Iterator[Path]:
         for file in partial.rglob("*"):
             if file.is_file():
                 file.chmod(0o644)  # safetensors writes for its owner alone
-        if target.exists():
-            target.rename(replaced)
-        partial.rename(target)
+        _replace(target, partial, replaced)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _replace(target: Path, new: Path, aside: Path) -> None:
+    """Put `new` at `target`; what stood there is removed last, or put back on failure."""
+    if target.exists():
+        target.rename(aside)
+    try:
+        new.rename(target)
+    except OSError:
+        if aside.exists():
+            aside.rename(target)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def load_model(kind: type[_Model], folder: Path, dtype: torch.dtype) -> _Model:
     """Read one network; every tensor must be there, be known, and have its shape."""
     config = _config(kind, folder)
-    check_tensors(kind, config, folder)
     with _quiet():
         return kind.from_pretrained(folder, config=config, dtype=dtype)
 
@@ -217,13 +226,6 @@ def _config(kind: type[PreTrainedModel], folder: Path) -> PretrainedConfig:
             f"{folder / 'config.json'} is of a {content.get('model_type')!r}, not a {wanted!r}"
         )
     return kind.config_class.from_dict(content)
-
-
-def check_tensors(kind: type[PreTrainedModel], config: PretrainedConfig, folder: Path) -> None:
-    """Compare names and shapes in the files' headers with the model's; nothing is loaded."""
-    with torch.device("meta"):
-        wanted = {k: tuple(v.shape) for k, v in kind(config).state_dict().items()}
-    headers.check_names(wanted, headers.stored_shapes(folder), str(folder))
 
 
 @contextmanager

@@ -16,12 +16,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
-from transformers import AttentionInterface, LlamaModel, PreTrainedModel
+from transformers import AttentionInterface, LlamaModel
 
 from lapa_core.model.cache import KeyValueCache
 from lapa_core.model.configuration import LapaConfig
 from lapa_core.model.linear import replace_linears
 from lapa_core.model.rotary import Rotary
+from lapa_core.model.strict import StrictModel
 from lapa_core.model.vocabulary import Table
 
 ATTENTION = "lapa"
@@ -89,7 +90,7 @@ def causal_mask(mask: Tensor, num_new: int) -> Tensor:
     return ((column <= row) & mask.bool()[:, None, None, :]) | (column == row)
 
 
-class LapaModel(PreTrainedModel):
+class LapaModel(StrictModel):
     """The language model with its tables and heads."""
 
     config_class = LapaConfig

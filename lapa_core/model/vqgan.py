@@ -13,9 +13,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from lapa_core.model.configuration import VqganConfig
+from lapa_core.model.strict import StrictModel
 
 _EPS = 1e-6  # flax GroupNorm's default
 _LATENT_STD = 0.25  # measured on untrained weights
@@ -127,7 +127,7 @@ class Decoder(nn.Module):
         return self.conv_out(_norm_silu(self.norm_out, x))
 
 
-class Vqgan(PreTrainedModel):
+class Vqgan(StrictModel):
     """Encoder, codebook and decoder."""
 
     config_class = VqganConfig

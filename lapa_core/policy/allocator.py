@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Keeps the memory of one inference for the next one.
 
-glibc gives every block above 32 MB at most back to the system when it is freed. The VQGAN's
-activations are such blocks, so the system hands out and clears the same 600 MB anew at every
-image: about 150 of 700 ms (docs/decisions/0016).
+glibc asks the system for every block of 32 MB or more and gives it back when it is freed. The
+VQGAN's activations are such blocks, and the system clears each page anew: about 180 of 710 ms an
+image (docs/decisions/0016).
 """
 
 from __future__ import annotations

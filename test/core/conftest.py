@@ -12,12 +12,15 @@ from types import SimpleNamespace
 import pytest
 
 HERE = Path(__file__).parent
+collect_ignore = []
 if importlib.util.find_spec("torch") is None:  # these import it at the top
-    collect_ignore = [
+    collect_ignore += [
         p.name
         for p in HERE.glob("test_*.py")
         if "\npytestmark = pytest.mark.torch" in p.read_text()
     ]
+if importlib.util.find_spec("sentencepiece") is None:
+    collect_ignore.append("test_vocabulary.py")
 
 GOLDEN = HERE.parent / "golden"
 GOLDEN_MODELS = ("latent", "delta_llama_action", "llama_action")

@@ -3,6 +3,7 @@
 """The benchmark runs and its JSON holds what a reader compares."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -18,7 +19,7 @@ def test_inference_benchmark_on_the_debug_preset(repository, tmp_path):
         [sys.executable, str(script), *argv, "--threads", "1"],
         check=True,
         cwd=repository,
-        env={"PYTHONPATH": str(repository), "PATH": ""},
+        env={**os.environ, "PYTHONPATH": str(repository)},
         capture_output=True,
     )
     (file,) = tmp_path.glob("inference-debug-cpu-*.json")

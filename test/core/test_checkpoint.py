@@ -139,6 +139,15 @@ def test_a_failed_save_leaves_the_old_checkpoint(folder, monkeypatch):
     assert [p.name for p in folder.parent.iterdir()] == [folder.name]
 
 
+def test_a_failed_rename_puts_the_old_checkpoint_back(tmp_path):
+    old, aside = tmp_path / "checkpoint", tmp_path / "aside"
+    old.mkdir()
+    (old / "interface.json").write_text("old")
+    with pytest.raises(FileNotFoundError):
+        checkpoint_module._replace(old, tmp_path / "vanished", aside)
+    assert (old / "interface.json").read_text() == "old" and not aside.exists()
+
+
 def test_a_save_replaces_a_checkpoint_but_nothing_else(folder, tmp_path):
     loaded = Checkpoint.from_pretrained(folder)
     (folder / "left_over.txt").write_text("old")
@@ -198,4 +207,5 @@ def test_a_saved_file_is_named_for_weights_never_loaded_loosely(debug_checkpoint
     config = LapaModel.config_class.from_pretrained(debug_checkpoint)
     config.num_hidden_layers += 1
     with pytest.raises(CheckpointError, match=r"missing model\.layers\.2"):
-        checkpoint_module.check_tensors(LapaModel, config, debug_checkpoint)
+        LapaModel.from_pretrained(debug_checkpoint, config=config)
+    assert isinstance(LapaModel.from_pretrained(debug_checkpoint), LapaModel)

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 """The three golden models, from released files to tokens, against the reference's own numbers.
 
-float32: 1e-4 on every score. bfloat16: 0.1, a few units in the last place of such scores.
+float32: 1e-4 on every score. bfloat16: 0.1 on every score a code is chosen from, a few units in
+the last place of such scores; 0.15 on the heads, whose largest of 10 000 errors is 0.092 with the
+AVX-512 kernels and 0.103 with the AVX2 ones.
 """
 
 import json
@@ -97,7 +99,8 @@ def test_every_head_after_the_whole_prompt(case, example):
     for name, table in HEADS.items():
         if table in scores:
             expected = case.of(example, f"prefill_last_{name}_logits")
-            np.testing.assert_allclose(scores[table], expected, atol=case.tolerance, rtol=0)
+            atol = max(case.tolerance, 0.15 * (case.short == "bf16"))
+            np.testing.assert_allclose(scores[table], expected, atol=atol, rtol=0)
 
 
 @pytest.mark.parametrize("example", [0, 1, 2])

@@ -26,6 +26,7 @@ from lapa_core.model.convert.streaming import StoredTensor
 from lapa_core.model.convert.vqgan import read_json
 from lapa_core.model.interface import Interface
 from lapa_core.model.lapa import LapaModel
+from lapa_core.model.strict import check_tensors
 from lapa_core.model.tokenizer import TextTokenizer
 
 Array = NDArray[Any]
@@ -111,7 +112,7 @@ def convert(
         shards.write(folder, list(_plan(file, tensors, lapa_config)))
         vqgan.convert(sources.vqgan, vqgan_config, folder / checkpoint.VQGAN)
         checkpoint.write_small_files(folder, interface, tokenizer, actions, {})
-        checkpoint.check_tensors(LapaModel, lapa_config, folder)
+        check_tensors(LapaModel, lapa_config, folder)
 
 
 def expected(config: LapaConfig) -> dict[str, tuple[int, ...]]:
