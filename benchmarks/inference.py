@@ -13,9 +13,6 @@ at the rate it copies, whichever takes longer. The rates are measured in the sam
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from common import RESULTS, processor, write_result
 from torch import nn
 
 from lapa_core.model import fresh
@@ -39,7 +37,6 @@ from lapa_core.policy.policy import STAGES, Policy
 from lapa_core.types import AXES
 
 INSTRUCTION = "put the carrot on the plate"
-RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
@@ -220,22 +217,13 @@ def print_run(run: dict[str, Any]) -> None:
 
 def machine(device: str) -> str:
     """Name of the processor that was measured."""
-    if device != "cpu":
-        return str(torch.cuda.get_device_name(device))
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return processor() if device == "cpu" else str(torch.cuda.get_device_name(device))
 
 
 def write(args: argparse.Namespace, runs: list[dict[str, Any]]) -> None:
     """Write the JSON of all runs."""
-    today = datetime.date.today().isoformat()
     content = {
         "benchmark": "inference",
-        "date": today,
         "preset": args.preset,
         "machine": machine(args.device),
         "device": args.device,
@@ -244,10 +232,8 @@ def write(args: argparse.Namespace, runs: list[dict[str, Any]]) -> None:
         "repeats": args.repeats,
         "runs": runs,
     }
-    args.out.mkdir(parents=True, exist_ok=True)
-    path = args.out / f"inference-{args.preset}-{args.device.replace(':', '')}-{today}.json"
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(f"\n{path}")
+    name = f"inference-{args.preset}-{args.device.replace(':', '')}"
+    print(f"\n{write_result(name, content, args.out)}")
 
 
 if __name__ == "__main__":

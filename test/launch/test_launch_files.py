@@ -50,18 +50,17 @@ def launched(path: Path, log: Path, *arguments: str) -> Iterator[subprocess.Pope
     assert "process has died" not in text, text
 
 
-def test_demo_launch_closes_the_loop(ros_context: None, repository: Path, tmp_path: Path) -> None:
+def test_demo_launch_closes_the_loop(
+    ros_context: None, debug_checkpoint: Path, repository: Path, tmp_path: Path
+) -> None:
     """demo.launch.py includes sim.launch.py and policy.launch.py: all three are run here."""
     from harness import Operator, spinning, wait_for
 
-    from lapa_core import cli
     from lapa_core import robot as robots
 
-    checkpoint = tmp_path / "debug"
-    assert cli.main(["init", str(checkpoint), "--preset", "debug", "--robot", "wx250s"]) == 0
     operator = Operator(robots.load("wx250s"))
     path = repository / "launch" / "demo.launch.py"
-    arguments = (f"checkpoint:={checkpoint}", "instruction:=yes", "sample:=true")
+    arguments = (f"checkpoint:={debug_checkpoint}", "instruction:=yes", "sample:=true")
     with spinning(operator), launched(path, tmp_path / "log", *arguments):
         wait_for(lambda: operator.policy_status == "deciding", "a deciding policy", 60.0)
         assert operator.call("enable").success, operator.state

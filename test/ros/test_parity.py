@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -33,12 +34,33 @@ def photograph(seed: int) -> np.ndarray:
     return np.mean(layers, axis=0).astype(np.uint8)
 
 
+def convert_golden(released: SimpleNamespace, folder: Path) -> Path:
+    """A golden action model, whose tokens depend on the picture, with a bin for every token.
+
+    (Its own last row is the binary gripper, for which random weights give no valid token.)
+    """
+    bins = folder / "bins.csv"
+    edges = np.linspace(-0.05, 0.05, 257)
+    rows = [edges] * 6 + [np.linspace(0.0, 1.0, 257)]
+    header = ",".join(str(i) for i in range(257))
+    lines = [",".join(repr(float(e)) for e in row) for row in rows]
+    bins.write_text("\n".join([header, *lines]) + "\n")
+    out, model = folder / "golden", "delta_llama_action"
+    argv = ["convert", "lapa", str(folder), str(out), "--robot", "wx250s", "--bins", str(bins)]
+    argv += ["--params", str(released.params[model]), "--config", str(released.config[model])]
+    argv += ["--vqgan", str(released.vqgan), "--vqgan-config", str(released.vqgan_config)]
+    assert cli.main([*argv, "--tokenizer", str(released.tokenizer)]) == 0
+    return out
+
+
 @pytest.mark.timeout(180)
 def test_the_node_and_lapa_infer_agree(
-    ros_context: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ros_context: None,
+    released: SimpleNamespace,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    checkpoint = tmp_path / "debug"
-    assert cli.main(["init", str(checkpoint), "--preset", "debug", "--robot", "wx250s"]) == 0
+    checkpoint = convert_golden(released, tmp_path)
     parameters = {
         "robot": "wx250s",
         "checkpoint": str(checkpoint),

@@ -15,7 +15,6 @@ import pytest
 from harness import Operator, StandInArm, StandInCamera, spinning, wait_for
 from sensor_msgs.msg import Image
 
-from lapa_core import cli
 from lapa_core import robot as robots
 from lapa_core.data import messages
 from lapa_ros.processes import NodeProcess, stop_all
@@ -62,16 +61,8 @@ class Loop:
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A complete, randomly initialised debug checkpoint for the robot."""
-    path = tmp_path_factory.mktemp("checkpoint") / "debug"
-    assert cli.main(["init", str(path), "--preset", "debug", "--robot", "wx250s"]) == 0
-    return path
-
-
-@pytest.fixture(scope="module")
 def loop(
-    ros_context: None, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+    ros_context: None, debug_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Loop]:
     """Arm node and policy node as processes, moving the stand-in arm."""
     logs = tmp_path_factory.mktemp("logs")
@@ -80,7 +71,7 @@ def loop(
     def start_policy() -> NodeProcess:
         parameters = {
             "robot": "wx250s",
-            "checkpoint": str(checkpoint),
+            "checkpoint": str(debug_checkpoint),
             "instruction": "put the red block in the bowl",
             "autostart": True,
             "num_threads": 1,
