@@ -16,6 +16,7 @@ need_apt() { # package, reason
     [ -n "${apt_updated:-}" ] || { as_root apt-get update -qq; apt_updated=1; }
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1"
 }
+any_of() { for file in "$@"; do [ ! -e "$file" ] || return 0; done; return 1; }
 has_library() { ldconfig -p 2>/dev/null | grep -q "$1" || /sbin/ldconfig -p | grep -q "$1"; }
 
 command -v "$PYTHON" >/dev/null || need_apt python3 "to run anything"
@@ -23,11 +24,10 @@ command -v "$PYTHON" >/dev/null || need_apt python3 "to run anything"
     say "Python 3.10 to 3.13 is needed, $PYTHON is $("$PYTHON" -V)"; exit 1; }
 "$PYTHON" -c 'import venv, ensurepip' 2>/dev/null || need_apt python3-venv "creates .venv"
 has_library libEGL.so.1 || need_apt libegl1 "MuJoCo renders the cameras through EGL"
-[ -e /dev/nvidia0 ] || ls /usr/share/glvnd/egl_vendor.d/*mesa* >/dev/null 2>&1 ||
-    need_apt libegl-mesa0 "EGL without a GPU"
+any_of /dev/nvidia0 /usr/share/glvnd/egl_vendor.d/*mesa* || need_apt libegl-mesa0 "EGL without a GPU"
 has_library libGL.so.1 || need_apt libgl1 "MuJoCo loads OpenGL from it"
-ls /usr/lib/*/dri/swrast_dri.so /usr/lib/*/libgallium*.so >/dev/null 2>&1 ||
-    need_apt libgl1-mesa-dri "software rendering"
+any_of /dev/nvidia0 /usr/lib/*/dri/swrast_dri.so /usr/lib/*/libgallium*.so ||
+    need_apt libgl1-mesa-dri "renders without a GPU"
 
 # A sourced ROS 2 brings its own rclpy; elsewhere it comes from wheels.
 if [ -n "${ROS_DISTRO:-}" ] && "$PYTHON" -c 'import rclpy' 2>/dev/null; then
