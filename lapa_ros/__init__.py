@@ -8,9 +8,13 @@ decoder      image messages -> RGB through cv_bridge where it works, else our ow
 params       dataclass -> declared parameters with ranges -> dataclass
 runtime      `main` of every node: start, spin, clean end
 environment  the DDS profile and memory variables that keep camera frames whole
+offscreen    MuJoCo renders without a screen
+processes    our nodes as processes, for the demo and the tests
+backends     joint commands to a driver
 diagnostics  rates, ages and reasons to /diagnostics
 sim_node     the simulated robot and its cameras, behind a driver's interface
 arm_node     alone moves the arm: authority, safety, watchdog
 policy_node  frames and words -> end-effector deltas
-demo         the three nodes together for a minute, with a video and a summary
+decider      when to decide, and on which frames: the loop of the inference thread
+demo         the three nodes together for a minute; demo_monitor watches, demo_report writes
 """

@@ -21,7 +21,7 @@ from lapa_core.errors import ConfigError, LapaError
 from lapa_ros import environment
 from lapa_ros.processes import NodeProcess, interrupt_deferred, stop_all
 
-INSTRUCTION = "put the red block in the bowl"
+INSTRUCTION = "put the red block in the bin"
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

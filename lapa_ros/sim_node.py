@@ -9,6 +9,9 @@ that a slow frame never delays a joint state.
 
 from __future__ import annotations
 
+from lapa_ros import offscreen  # noqa: F401 - before MuJoCo is imported
+
+# isort: split
 import threading
 import time
 from collections.abc import Sequence
@@ -75,6 +78,8 @@ class SimNode(Node):
                 callback = partial(self._on_target, arm.name)
                 self.create_subscription(JointTrajectory, topic, callback, interface.COMMAND_QOS)
         self._reporter = diagnostics.Reporter(self, self._report)
+        self.sim.render(self.robot.cameras[0].name)  # no OpenGL is an error now, not in a thread
+        self.sim.close()
         self._threads = [threading.Thread(target=self._physics, name="physics", daemon=True)]
         self._threads += [
             threading.Thread(target=self._cameras, name="cameras", daemon=True),

@@ -30,7 +30,7 @@ def generate_launch_description():
         [
             DeclareLaunchArgument("robot", default_value="wx250s"),
             DeclareLaunchArgument("checkpoint", description="folder of the checkpoint"),
-            DeclareLaunchArgument("instruction", default_value="put the red block in the bowl"),
+            DeclareLaunchArgument("instruction", default_value="put the red block in the bin"),
             DeclareLaunchArgument("sample", default_value="false"),
             DeclareLaunchArgument("seed", default_value="0"),
             include("sim.launch.py", ["robot", "seed"]),

@@ -96,6 +96,15 @@ def _look(spec: mujoco.MjSpec, robot: Robot) -> None:
     spec.visual.global_.offwidth = max(MIN_FRAME[0], *(c.width for c in robot.cameras))
     spec.visual.global_.offheight = max(MIN_FRAME[1], *(c.height for c in robot.cameras))
     spec.visual.map.znear = 0.01
+    spec.add_texture(  # a plain room: without it everything beyond the table is black
+        name="room",
+        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=[0.78, 0.80, 0.82],
+        rgb2=[0.45, 0.46, 0.48],
+        width=32,
+        height=192,
+    )
     spec.stat.extent = 1.0
     spec.worldbody.add_light(
         name="lamp",

@@ -21,7 +21,7 @@ from lapa_core import robot as robots
 from lapa_core.data import messages
 
 pytestmark = pytest.mark.torch
-INSTRUCTION = "put the red block in the bowl"
+INSTRUCTION = "put the red block in the bin"
 
 
 def photograph(seed: int) -> np.ndarray:

@@ -72,7 +72,7 @@ def loop(
         parameters = {
             "robot": "wx250s",
             "checkpoint": str(debug_checkpoint),
-            "instruction": "put the red block in the bowl",
+            "instruction": "put the red block in the bin",
             "autostart": True,
             "num_threads": 1,
         }
