@@ -25,7 +25,7 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from lapa_core import robot as robots
-from lapa_core.control import ArmController, ControlParams
+from lapa_core.control import ArmController, ControlParams, Status
 from lapa_core.data import messages
 from lapa_core.data.timeline import PeriodMeter
 from lapa_core.errors import LapaError
@@ -89,7 +89,7 @@ class ArmNode(Node):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0 / p.rate_hz, self._tick, clock=steady)
         self.create_timer(GRAPH_PERIOD_S, self._count_publishers, clock=steady)
-        self._announce()
+        self._announce(self.controller.status(time.monotonic()))
         self.get_logger().info(f"{self.robot.name} ready, disabled; call the service `enable`")
 
     def _make_outputs(self) -> None:
@@ -154,11 +154,11 @@ class ArmNode(Node):
         else:
             ros_now_ns = self.get_clock().now().nanoseconds
             self.controller.on_chunk(source, chunk, now, ros_now_ns)
-        self._announce()
+        self._announce(self.controller.status(time.monotonic()))
 
     def _on_policy_status(self, msg: String) -> None:
         self.controller.note_source("policy", msg.data)
-        self._announce()
+        self._announce(self.controller.status(time.monotonic()))
 
     def _on_service(
         self,
@@ -176,7 +176,7 @@ class ArmNode(Node):
         status = self.controller.status(time.monotonic())
         response.message = response.message or f"{status.state}: {status.reason}"
         self.get_logger().info(f"{name}: {response.message}")
-        self._announce()
+        self._announce(status)
         return response
 
     def _count_publishers(self) -> None:
@@ -192,26 +192,25 @@ class ArmNode(Node):
         self._control(now)
         self._duration_ms.append(1e3 * (time.monotonic() - now))
 
-    def _control(self, now: float) -> None:
-        commands = self.controller.tick(now)
+    def _control(self, now_s: float) -> None:
+        commands = self.controller.tick(now_s)
         if commands:
             self._backend.send(commands)
         for chunk in self.controller.take_executed():
             self._executed_pub.publish(convert.chunk_msg(chunk))
-        self._announce()
-        self._publish_poses(now)
+        status = self.controller.status(now_s)
+        self._announce(status)
+        self._publish_poses(status)
 
-    def _announce(self) -> None:
+    def _announce(self, status: Status) -> None:
         """Publish `authority` and `/diagnostics` when state or reason has changed."""
-        status = self.controller.status(time.monotonic())
         text = interface.authority_text(status.state, status.reason)
         if text != self._authority:
             self._authority = text
             self._authority_pub.publish(String(data=text))
             self._reporter.publish()
 
-    def _publish_poses(self, now_s: float) -> None:
-        status = self.controller.status(now_s)
+    def _publish_poses(self, status: Status) -> None:
         stamp = self.get_clock().now().nanoseconds
         for which, poses in (("pose", status.measured), ("target", status.target)):
             for arm, pose in poses.items():

@@ -28,6 +28,7 @@ from lapa_core.errors import ConfigError, DataError, UnsafeAction, unknown
 from lapa_core.robot import Robot
 from lapa_core.types import NUM_AXES, ActionChunk, FloatArray, JointCommand
 
+Commands = dict[str, JointCommand]  # by arm
 MAX_EXECUTED = 1000  # deltas kept for `take_executed`; a node takes them every tick
 
 
@@ -77,9 +78,8 @@ class ArmController:
             position_rad: [rad], fingers [m], as long as `names`.
             now_s: arrival time.
         """
-        monitor = self._track(arm).monitor
         try:
-            monitor.update(names, position_rad, now_s)
+            self._track(arm).monitor.update(names, position_rad, now_s)
         except DataError as error:
             self._joint_fault(str(error), now_s)
 
@@ -132,8 +132,7 @@ class ArmController:
 
     def set_publishers(self, source: Source, count: int, now_s: float) -> None:
         """Say how many publish on a source's topic; two at once move nothing."""
-        channel = self._channel(source)
-        channel.publishers = count
+        (channel := self._channel(source)).publishers = count
         if channel.crowd and self._authority.state == source:
             self._hold(channel.crowd, now_s)
 
@@ -205,7 +204,7 @@ class ArmController:
 
     # Output --------------------------------------------------------------------------------
 
-    def tick(self, now_s: float) -> dict[str, JointCommand] | None:
+    def tick(self, now_s: float) -> Commands | None:
         """One control period: the commands of all arms, or None to command nothing."""
         dt_s = self._elapsed(now_s)
         self._watch(now_s)
@@ -222,7 +221,8 @@ class ArmController:
                     self._interventions["wind_up"] += 1
             return {n: t.follow(now_s, dt_s) for n, t in self._tracks.items()}
         except UnsafeAction as error:
-            self._interventions["refused_command"] += 1
+            kind = error.kind if isinstance(error, Refusal) else "command"
+            self._interventions[f"refused_{kind}"] += 1
             self._last_refusal = str(error)
             self._hold(str(error), now_s)
             return None
@@ -262,7 +262,7 @@ class ArmController:
     # Inside --------------------------------------------------------------------------------
 
     def _begin_step(self, step: Step, now_s: float) -> None:
-        """Take a due step with all arms, or with none."""
+        """Take a due step with all arms, or with none: any plan may be refused."""
         if not self._authority.active:
             if problem := self._joint_problem(now_s):
                 self._interventions["ignored_joint_state"] += 1
@@ -271,36 +271,20 @@ class ArmController:
             for track in self._tracks.values():
                 track.seed()
         rows = step.delta.reshape(len(self._tracks), NUM_AXES)
-        try:
-            plans = [t.plan(row) for t, row in zip(self._tracks.values(), rows, strict=True)]
-        except Refusal as error:
-            self._interventions[f"refused_{error.kind}"] += 1
-            self._last_refusal = str(error)
-            self._hold(str(error), now_s)
-            return
+        plans = [t.plan(row) for t, row in zip(self._tracks.values(), rows, strict=True)]
         for track, plan in zip(self._tracks.values(), plans, strict=True):
             track.take(plan, now_s, step.duration_s)
             self._interventions.update(plan.interventions)
         self._authority.take(step.source, now_s)
         self._steps += 1
-        self._executed.append(
-            ActionChunk(
-                names=self.robot.dimensions,
-                deltas=np.concatenate([p.executed for p in plans])[None],
-                due_s=np.array([step.due_s]),
-                stamp_ns=step.stamp_ns,
-                frame_id=self.robot.base_frame,
-            )
-        )
+        told = np.concatenate([p.executed for p in plans])
+        self._executed.append(step.executed(told, self.robot.dimensions, self.robot.base_frame))
         del self._executed[:-MAX_EXECUTED]
 
-    def _follow_move(
-        self, move: motion.Move, now_s: float, dt_s: float
-    ) -> dict[str, JointCommand]:
-        move.elapsed_s += dt_s
+    def _follow_move(self, move: motion.Move, now_s: float, dt_s: float) -> Commands:
+        t = move.elapsed_s = move.elapsed_s + dt_s
         commands = {
-            n: t.give_joints(move.arms[n].at(move.elapsed_s), dt_s)
-            for n, t in self._tracks.items()
+            n: track.give_joints(move.arms[n].at(t), dt_s) for n, track in self._tracks.items()
         }
         if move.done:
             self._move = None

@@ -30,6 +30,14 @@ class Step:
     due_s: float
     stamp_ns: int
 
+    def executed(
+        self, delta: FloatArray, dimensions: tuple[str, ...], frame_id: str
+    ) -> ActionChunk:
+        """The chunk of one that says what was made of this step: (d,) after all clamps."""
+        return ActionChunk(
+            dimensions, delta[None], np.array([self.due_s]), self.stamp_ns, frame_id
+        )
+
 
 class ChunkPlayer:
     """Plays the newest chunk: a new one replaces what is left of the old one.
