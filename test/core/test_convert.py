@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
+from benchmarks.synthetic_release import write_params
 from lapa_core.cli import main
 from lapa_core.errors import CheckpointError
 from lapa_core.model.configuration import LapaConfig
@@ -308,44 +309,9 @@ def test_robot_and_bins_are_recorded(released, golden, tmp_path):
 # --- memory ----------------------------------------------------------------------------------
 
 
-def big_file(path: Path, config: LapaConfig) -> int:
-    """Write a bfloat16 file of these sizes as flax would; bytes of its largest tensor."""
-    limit = 2**30
-    block = np.random.default_rng(0).integers(0, 2**15, 2**20, dtype=np.uint16).tobytes()
-    largest = 0
-    with path.open("wb") as file:
-        for name, shape in convert_lapa.expected(config).items():
-            nbytes = 2 * int(np.prod(shape))
-            largest = max(largest, nbytes)
-            pieces = [min(limit, nbytes - i) for i in range(0, nbytes, limit)]
-            _write_record(file, name, shape, pieces, block)
-    return largest
-
-
-def _write_record(file, name: str, shape, pieces: list[int], block: bytes) -> None:
-    """One record by hand: a value of several GB does not fit through a library."""
-
-    def ext_head(piece_shape, size: int) -> tuple[bytes, bytes]:
-        inner = b"\x93" + msgpack.packb(list(piece_shape)) + msgpack.packb("bfloat16")
-        inner += b"\xc6" + size.to_bytes(4, "big")
-        return b"\xc9" + (len(inner) + size).to_bytes(4, "big") + b"\x01", inner
-
-    heads: list[bytes] = []
-    if len(pieces) == 1:
-        heads.append(b"".join(ext_head(shape, pieces[0])))
-    else:
-        start = b"\x83" + msgpack.packb("__msgpack_chunked_array__") + b"\xc3"
-        start += msgpack.packb("shape") + msgpack.packb({str(i): n for i, n in enumerate(shape)})
-        start += msgpack.packb("chunks") + bytes([0x80 + len(pieces)])
-        for i, size in enumerate(pieces):
-            head = msgpack.packb(str(i)) + b"".join(ext_head([size // 2], size))
-            heads.append(start + head if i == 0 else head)
-    total = sum(map(len, heads)) + sum(pieces)
-    file.write(b"\x92" + msgpack.packb(name.split("/")) + b"\xc6" + total.to_bytes(4, "big"))
-    for head, size in zip(heads, pieces, strict=True):
-        file.write(head)
-        for i in range(0, size, len(block)):
-            file.write(block[: min(len(block), size - i)])
+def counting_block() -> np.ndarray:
+    """2 MB that are repeated through the file: every place in it can be told from the others."""
+    return np.random.default_rng(0).integers(0, 2**15, 2**20, dtype=np.uint16)
 
 
 def _check_layer_across_chunks(out: Path, layer: int) -> None:
@@ -357,7 +323,7 @@ def _check_layer_across_chunks(out: Path, layer: int) -> None:
         got = file.get_tensor(name)
     count = got.numel()
     assert layer * count < 2**29 < (layer + 1) * count
-    block = np.random.default_rng(0).integers(0, 2**15, 2**20, dtype=np.uint16)
+    block = counting_block()
     flat = block[(np.arange(count) + layer * count) % len(block)].view(np.int16)
     stored = torch.from_numpy(flat).view(torch.bfloat16).reshape(got.shape[::-1])
     assert torch.equal(got.view(torch.int16), stored.T.contiguous().view(torch.int16))
@@ -385,7 +351,11 @@ def test_peak_memory_does_not_grow_with_the_file(released, tmp_path, repository)
     (tmp_path / "config.json").write_text(json.dumps(sizes))
     params = tmp_path / "params"
     try:
-        largest = big_file(params, convert_lapa.read_lapa_config(tmp_path / "config.json"))
+        largest = write_params(
+            params,
+            convert_lapa.read_lapa_config(tmp_path / "config.json"),
+            counting_block().tobytes(),
+        )
         size = params.stat().st_size
         assert size > 3e9 and largest > 2**30
         argv = ["convert", "lapa", str(tmp_path), str(tmp_path / "out")]
