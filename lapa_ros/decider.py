@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
@@ -20,9 +21,11 @@ from sensor_msgs.msg import CompressedImage, Image
 from lapa_core.data.messages import NS_PER_S
 from lapa_core.data.timeline import Latest, PeriodMeter, Sample
 from lapa_core.errors import DataError, LapaError, StaleInput
-from lapa_core.policy import Decision, Policy
 from lapa_core.types import ActionChunk, ImageArray, Observation
 from lapa_ros.decoder import Decode
+
+if TYPE_CHECKING:  # imports torch, which the node does when it loads a model
+    from lapa_core.policy import Decision, Policy
 
 Frame = Image | CompressedImage
 HISTORY = 1000  # decisions kept for the percentiles: over three minutes at 5 Hz

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -101,7 +102,8 @@ def run(args: argparse.Namespace) -> int:
     finally:
         with interrupt_deferred():
             codes = stop_all(nodes)
-        bad = {name: code for name, code in codes.items() if code != 0}
+        # -SIGINT: interrupted while Python was still importing.
+        bad = {name: code for name, code in codes.items() if code not in (0, -signal.SIGINT)}
         if bad:
             print(f"demo: nodes did not end cleanly: {bad}; logs in {args.out / 'logs'}")
 

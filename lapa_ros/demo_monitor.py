@@ -120,14 +120,15 @@ def watch(args: argparse.Namespace, nodes: Sequence[NodeProcess]) -> int:
         _bring_up(monitor, nodes)
         record.begin(time.monotonic())
         print(f"demo: the policy moves the arm for {args.seconds:g} s ...", flush=True)
-        monitor.video = Video(args.out / "demo.mp4", args.instruction, VIDEO_RATE_HZ)
+        video = monitor.video = Video(args.out / "demo.mp4", args.instruction, VIDEO_RATE_HZ)
         try:
             _spin_until(monitor, nodes, lambda: False, args.seconds, None)
             # Reports come twice a second: the last one must cover the whole window.
             _spin_until(monitor, nodes, lambda: False, 0.6, None)
         finally:
             record.end(time.monotonic())
-            monitor.video.close()
+            monitor.video = None  # images go on coming
+            video.close()
         _call(monitor, nodes, "hold")
         return write_report(record, Path(args.out))
     finally:

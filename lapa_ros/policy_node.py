@@ -27,7 +27,6 @@ from lapa_core import robot as robots
 from lapa_core.data.messages import stamp_ns
 from lapa_core.data.timeline import Latest
 from lapa_core.errors import LapaError
-from lapa_core.policy import Policy
 from lapa_ros import convert, decoder, diagnostics, interface, runtime
 from lapa_ros.decider import Decider, DeciderParams, Published
 from lapa_ros.params import declare, param
@@ -85,6 +84,9 @@ class PolicyNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the checkpoint and subscribe to its cameras."""
+        # Seconds of importing torch: not before the node is there, answers and can be ended.
+        from lapa_core.policy import Policy
+
         p = self.params
         try:
             robot = robots.load(p.robot)

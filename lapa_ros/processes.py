@@ -19,7 +19,8 @@ from pathlib import Path
 
 from lapa_ros import environment
 
-GRACE_S = 1.5  # from SIGINT to SIGKILL: with the rest of an ending it stays within 3 s
+GRACE_S = 1.5  # from SIGINT to SIGABRT: with the rest of an ending it stays within 3 s
+ABORT_S = 0.3  # and from there to SIGKILL
 
 
 class NodeProcess:
@@ -41,7 +42,12 @@ class NodeProcess:
             arguments += ["-p", f"{name}:={_quoted(value, text)}"]
         for old, new in (remappings or {}).items():
             arguments += ["-r", f"{old}:={new}"]
-        variables = {**os.environ, **environment.dds_variables(), **(extra_environment or {})}
+        variables = {
+            **os.environ,
+            **environment.dds_variables(),
+            "PYTHONFAULTHANDLER": "1",  # see `abort`
+            **(extra_environment or {}),
+        }
         self._file = log.open("wb")
         # A session of its own: a Ctrl-C in the terminal reaches only the parent, which then
         # ends the nodes in order.
@@ -62,6 +68,14 @@ class NodeProcess:
         """Ask it to end (SIGINT)."""
         if self.running():
             self.process.send_signal(signal.SIGINT)
+
+    def abort(self) -> None:
+        """End it at once, but let it write into its log where each thread hangs."""
+        self.process.send_signal(signal.SIGABRT)
+        try:
+            self.process.wait(timeout=ABORT_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
 
     def kill(self) -> None:
         """End it at once (SIGKILL)."""
@@ -96,7 +110,7 @@ def interrupt_deferred() -> Iterator[None]:
 
 
 def stop_all(nodes: list[NodeProcess], grace_s: float = GRACE_S) -> dict[str, int]:
-    """Interrupt all, wait up to `grace_s` together, kill the rest; exit code of each."""
+    """Interrupt all, wait up to `grace_s` together, abort the rest; exit code of each."""
     for node in nodes:
         node.interrupt()
     deadline = time.monotonic() + grace_s
@@ -104,7 +118,7 @@ def stop_all(nodes: list[NodeProcess], grace_s: float = GRACE_S) -> dict[str, in
         try:
             node.process.wait(timeout=max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            node.kill()
+            node.abort()
         node.close()
     return {node.node: int(node.process.returncode) for node in nodes}
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 lapa_ros contributors
 # SPDX-License-Identifier: MIT
-"""The closed loop in simulation: robot, cameras, policy. `ros2 service call /enable ...` starts it.
+"""The closed loop in simulation: robot, cameras, policy. Call `/enable`, then it moves.
 
 `make demo` does the same without `ros2 launch`, enables and homes the arm by itself, and
 reports.

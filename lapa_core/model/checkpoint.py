@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from safetensors import SafetensorError
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
@@ -176,21 +177,23 @@ def staged(path: str | Path) -> Iterator[Path]:
     """Give a temporary folder beside `path` that takes its place when the block ends well.
 
     Raises:
-        CheckpointError: something that is no checkpoint stands at `path`.
+        CheckpointError: something that is no checkpoint stands at `path`, or it cannot be
+            written, for want of space or of the right to.
     """
     target = Path(path).absolute()
     if target.exists() and not (target / INTERFACE).is_file():
         raise CheckpointError(f"{target} exists and is no checkpoint; choose another place")
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     replaced = target.with_name(f".{target.name}.{os.getpid()}.replaced")
-    partial.mkdir()
     try:
+        partial.mkdir(parents=True)
         yield partial
         for file in partial.rglob("*"):
             if file.is_file():
                 file.chmod(0o644)  # safetensors writes for its owner alone
         _replace(target, partial, replaced)
+    except (OSError, SafetensorError) as error:  # the latter hides an OSError of its own
+        raise CheckpointError(f"cannot write {target}: {error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -21,7 +21,7 @@ from lapa_ros.params import declare
 DEPLOYMENT = {"robot", "checkpoint", "instruction", "device", "autostart"}
 CLASSES = [
     ("arm_node", "ArmParams"),
-    pytest.param("policy_node", "PolicyParams", marks=pytest.mark.torch),
+    ("policy_node", "PolicyParams"),
     ("sim_node", "SimParams"),
 ]
 
