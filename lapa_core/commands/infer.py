@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from lapa_core.data import images
 from lapa_core.errors import ConfigError, DataError
 from lapa_core.model.action_tokenizer import ActionTokenizer
 from lapa_core.model.checkpoint import DTYPES, Checkpoint
@@ -20,6 +22,7 @@ from lapa_core.types import AXES, UNITS, ImageArray
 
 # Modes of 8 bits a channel; PIL would cut 16-bit or float pictures off instead of scaling them.
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+JPEG = b"\xff\xd8\xff"
 
 
 def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
@@ -78,7 +81,10 @@ def read_image(path: Path) -> ImageArray:
         DataError: no such file, no picture, or not 8 bits a channel.
     """
     try:
-        with Image.open(path) as picture:
+        content = path.read_bytes()
+        if content.startswith(JPEG):  # lossy: the pixels are those of the decoder, so take ours
+            return images.decode_compressed(content, path.suffix)
+        with Image.open(io.BytesIO(content)) as picture:
             if picture.mode not in _MODES:
                 raise DataError(f"{path} has mode {picture.mode}; valid: {', '.join(_MODES)}")
             return np.array(picture.convert("RGB"))

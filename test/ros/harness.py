@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
@@ -73,23 +74,38 @@ class StandInArm(Node):
 
 
 class StandInCamera(Node):
-    """A camera that publishes one picture at 30 Hz, or a broken one, or nothing."""
+    """A camera that publishes one picture at 30 Hz, or a broken one, or nothing.
+
+    Where its topic ends in `/compressed` it sends JPEG, as image_transport's drivers do.
+    """
 
     def __init__(self, robot: Robot, picture: np.ndarray) -> None:
         super().__init__("stand_in_camera")
         self.camera = robot.cameras[0]
+        self.compressed = self.camera.topic.endswith("/compressed")
         self.picture = picture
         self.silent = False
         self.spoil: Callable[[Image], None] | None = None
         self.count = 0
-        self._pub = self.create_publisher(Image, self.camera.topic, interface.SENSOR_PUB_QOS)
+        kind = CompressedImage if self.compressed else Image
+        self._pub = self.create_publisher(kind, self.camera.topic, interface.SENSOR_PUB_QOS)
         self.create_timer(1.0 / 30.0, self._publish)
+
+    def jpeg(self) -> bytes:
+        """The picture's bytes on a compressed topic."""
+        _, data = cv2.imencode(".jpg", self.picture[:, :, ::-1])
+        return data.tobytes()
 
     def _publish(self) -> None:
         if self.silent:
             return
         now = self.get_clock().now().nanoseconds
-        msg = convert.image_msg(self.picture, self.camera.frame_id, now)
+        if self.compressed:
+            # image_transport's own words; the bytes are an ordinary colour JPEG all the same.
+            msg = CompressedImage(format="rgb8; jpeg compressed bgr8", data=self.jpeg())
+            msg.header.stamp = convert.time_msg(now)
+        else:
+            msg = convert.image_msg(self.picture, self.camera.frame_id, now)
         if self.spoil is not None:
             self.spoil(msg)
         self.count += 1

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from harness import Operator, StandInCamera, spinning, started, wait_for
 
-from lapa_core import cli
+from lapa_core import cli, paths
 from lapa_core import robot as robots
 from lapa_core.data import messages
 
@@ -54,21 +54,28 @@ def convert_golden(released: SimpleNamespace, folder: Path) -> Path:
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.parametrize("transport", ["raw", "compressed"])
 def test_the_node_and_lapa_infer_agree(
+    transport: str,
     ros_context: None,
     released: SimpleNamespace,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     checkpoint = convert_golden(released, tmp_path)
+    robot_file = tmp_path / "robot.yaml"
+    text = paths.share("config/robots/wx250s.yaml").read_text(encoding="utf-8")
+    if transport == "compressed":
+        text = text.replace("camera/front/image_raw", "camera/front/image_raw/compressed")
+    robot_file.write_text(text)
     parameters = {
-        "robot": "wx250s",
+        "robot": str(robot_file),
         "checkpoint": str(checkpoint),
         "instruction": INSTRUCTION,
         "autostart": True,
         "num_threads": 1,
     }
-    robot = robots.load("wx250s")
+    robot = robots.load(str(robot_file))
     camera, operator = StandInCamera(robot, photograph(0)), Operator(robot)
     seen = []
     with (
@@ -84,8 +91,9 @@ def test_the_node_and_lapa_infer_agree(
             changed = camera.get_clock().now().nanoseconds
             decided = wait_for(lambda at=changed: _after(operator, at), "a decision", 60.0)
             live = list(decided.points[0].positions)
-            path = tmp_path / f"{seed}.png"
-            cv2.imwrite(str(path), picture[:, :, ::-1])
+            path = tmp_path / f"{seed}.picture"
+            png = cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes()
+            path.write_bytes(camera.jpeg() if camera.compressed else png)
             capsys.readouterr()
             arguments = ["infer", str(checkpoint), "--image", str(path), "--json"]
             assert cli.main([*arguments, "--instruction", INSTRUCTION]) == 0
