@@ -16,5 +16,6 @@ sim_node     the simulated robot and its cameras, behind a driver's interface
 arm_node     alone moves the arm: authority, safety, watchdog
 policy_node  frames and words -> end-effector deltas
 decider      when to decide, and on which frames: the loop of the inference thread
-demo         the three nodes together for a minute; demo_monitor watches, demo_report writes
+demo         the three nodes together for a minute: demo_monitor watches them and fills a
+             demo_record, of which demo_video, demo_plot and demo_report are made
 """

@@ -29,7 +29,9 @@ from lapa_core import robot as robots
 from lapa_core.data import messages
 from lapa_core.errors import ConfigError, LapaError, StaleInput
 from lapa_ros import interface, runtime
-from lapa_ros.demo_report import Record, Video, write_report
+from lapa_ros.demo_record import Record
+from lapa_ros.demo_report import write_report
+from lapa_ros.demo_video import Video
 from lapa_ros.processes import NodeProcess
 
 READY_TIMEOUT_S = 90.0  # loading a model and discovery, on a slow machine
@@ -86,8 +88,9 @@ class Monitor(Node):
         self.record.executed.append((time.monotonic(), messages.action_chunk(msg)))
 
     def _on_pose(self, arm: str, kind: str, msg: PoseStamped) -> None:
-        p = msg.pose.position
-        self.record.poses[arm, kind].append((time.monotonic(), p.x, p.y, p.z))
+        p, q = msg.pose.position, msg.pose.orientation
+        sample = (time.monotonic(), p.x, p.y, p.z, q.w, q.x, q.y, q.z)
+        self.record.poses[arm, kind].append(sample)
 
     def _on_diagnostics(self, msg: DiagnosticArray) -> None:
         for status in msg.status:

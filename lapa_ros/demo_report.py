@@ -1,6 +1,6 @@
 # Copyright (c) 2026 lapa_ros contributors
 # SPDX-License-Identifier: MIT
-"""What the demo leaves behind: a video, a plot, and a summary in words and JSON.
+"""The demo's summary, in words and JSON; writes it with the plot.
 
 All numbers are computed here from recorded messages; the definitions stand with the code.
 """
@@ -8,18 +8,15 @@ All numbers are computed here from recorded messages; the definitions stand with
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import av
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lapa_core.robot import Robot
-from lapa_core.types import NUM_AXES, ActionChunk, ImageArray
+from lapa_core.types import NUM_AXES
+from lapa_ros.demo_plot import plot
+from lapa_ros.demo_record import Record
 
 # A step smaller than this cannot be told from servo noise in the measured pose.
 VISIBLE_STEP_M = 0.004
@@ -27,107 +24,6 @@ VISIBLE_STEP_M = 0.004
 MOTION_SHARE = 0.1
 # After this long a later step may be what is seen: the step counts as not measured.
 MOTION_WINDOW_S = 0.5
-
-
-class Record:
-    """Messages of one run, each with its arrival time on the monotonic clock."""
-
-    def __init__(self, robot: Robot, instruction: str, asked_s: float) -> None:
-        self.robot = robot
-        self.instruction = instruction
-        self.asked_s = asked_s
-        self.authority: list[tuple[float, str, str]] = []
-        self.decided: list[tuple[float, ActionChunk]] = []
-        self.executed: list[tuple[float, ActionChunk]] = []
-        self.poses: dict[tuple[str, str], list[tuple[float, float, float, float]]] = defaultdict(
-            list
-        )
-        self.diagnostics: dict[str, list[tuple[float, dict[str, str]]]] = defaultdict(list)
-        self.began_s = self.ended_s = 0.0
-        self._reports_before: dict[str, int] = {}
-
-    def begin(self, now_s: float) -> None:
-        """Start of the measured window."""
-        self.began_s = now_s
-        self._reports_before = {k: len(v) - 1 for k, v in self.diagnostics.items()}
-
-    def end(self, now_s: float) -> None:
-        """End of the measured window."""
-        self.ended_s = now_s
-
-    def first_and_last(self, node: str) -> tuple[tuple[float, dict[str, str]], ...]:
-        """The node's diagnostics at the beginning and the end of the window."""
-        reports = self.diagnostics[node]
-        return reports[max(0, self._reports_before.get(node, 0))], reports[-1]
-
-
-class Video:
-    """H.264 of the policy's camera with instruction, authority and delta drawn on it.
-
-    Beside it, where the robot has a second camera, what that one sees.
-    """
-
-    def __init__(self, path: Path, instruction: str, rate_hz: float) -> None:
-        self._instruction = instruction
-        self._rate_hz = round(rate_hz)
-        self._container = av.open(str(path), "w")
-        self._stream: Any = None
-        self._shape: tuple[int, ...] = ()
-
-    def add(
-        self, pictures: Sequence[ImageArray], chunk: ActionChunk | None, authority: tuple[str, str]
-    ) -> None:
-        """Append one frame from (H, W, 3) uint8 RGB pictures, the policy's camera first."""
-        frame = draw(pictures, self._instruction, chunk, authority)
-        if self._stream is None:
-            self._stream = self._container.add_stream("libx264", rate=self._rate_hz)
-            self._shape = frame.shape
-            self._stream.height, self._stream.width = frame.shape[:2]
-            self._stream.pix_fmt = "yuv420p"
-            # One encoder thread at the cheapest preset: the robot's processes need the cores.
-            self._stream.options = {"preset": "ultrafast", "crf": "23", "threads": "1"}
-        if frame.shape != self._shape:
-            return  # before the second camera's first picture the frame is narrower
-        picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-        self._container.mux(self._stream.encode(picture))
-
-    def close(self) -> None:
-        """Write what is pending and finish the file."""
-        if self._stream is not None:
-            self._container.mux(self._stream.encode())
-        self._container.close()
-
-
-def draw(
-    pictures: Sequence[ImageArray],
-    instruction: str,
-    chunk: ActionChunk | None,
-    authority: tuple[str, str],
-) -> ImageArray:
-    """The pictures side by side, 480 rows high, with their text."""
-    frame = np.concatenate([_to_rows(p, 480) for p in pictures], axis=1)
-    lines = [f'"{instruction}"', f"{authority[0]}: {authority[1]}"[:80]]
-    if chunk is not None:
-        for first in range(0, len(chunk.names), NUM_AXES):
-            values = chunk.deltas[-1, first : first + NUM_AXES]
-            arm = chunk.names[first].partition("/")[0]
-            xyz, rpy = 1e3 * values[:3], np.degrees(values[3:6])
-            lines.append(
-                f"{arm}  xyz {xyz[0]:+.1f} {xyz[1]:+.1f} {xyz[2]:+.1f} mm   rpy "
-                f"{rpy[0]:+.1f} {rpy[1]:+.1f} {rpy[2]:+.1f} deg   gripper {values[6]:.2f}"
-            )
-    for row, text in enumerate(lines):
-        place = (8, 20 + 20 * row)
-        for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(frame, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.48, colour, thickness)
-    return frame
-
-
-def _to_rows(rgb: ImageArray, rows: int) -> ImageArray:
-    """Scaled to a height; the width even, as yuv420p needs."""
-    height, width = rgb.shape[:2]
-    size = (2 * round(width * rows / height / 2), rows)
-    return np.asarray(cv2.resize(rgb, size), dtype=np.uint8)
 
 
 def summarise(record: Record) -> dict[str, Any]:
@@ -224,7 +120,7 @@ def _first_motion(
     after = pose[(pose[:, 0] > t) & (pose[:, 0] < t + MOTION_WINDOW_S)]
     if before < 0 or not len(after):
         return []
-    covered = (after[:, 1:] - pose[before, 1:]) @ direction
+    covered = (after[:, 1:4] - pose[before, 1:4]) @ direction
     moved = np.flatnonzero(covered >= share_m)
     return [float(after[moved[0], 0] - t)] if len(moved) else []
 
@@ -235,40 +131,6 @@ def _holds(record: Record) -> list[str]:
         for t, state, reason in record.authority
         if record.began_s < t < record.ended_s and state != "policy"
     ]
-
-
-def plot(record: Record, path: Path) -> None:
-    """Commanded and reached tool position over time, a row an axis, a column an arm."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    arms = record.robot.arms
-    figure, axes = pyplot.subplots(4, len(arms), figsize=(9 * len(arms), 9), squeeze=False)
-    for column, arm in enumerate(arms):
-        series = {k: np.array(record.poses[arm.name, k]) for k in ("target", "pose")}
-        if not all(len(s) for s in series.values()):
-            continue
-        for row, axis in enumerate("xyz"):
-            for kind, label in (("target", "commanded"), ("pose", "reached")):
-                s = series[kind]
-                axes[row][column].plot(s[:, 0] - record.began_s, 1e3 * s[:, 1 + row], label=label)
-            axes[row][column].set_ylabel(f"{axis} [mm]")
-            axes[row][column].grid(alpha=0.3)
-        target, reached = series["target"], series["pose"]
-        followed = np.stack(
-            [np.interp(reached[:, 0], target[:, 0], target[:, i]) for i in (1, 2, 3)], axis=1
-        )
-        error = 1e3 * np.linalg.norm(followed - reached[:, 1:], axis=1)
-        axes[3][column].plot(reached[:, 0] - record.began_s, error, color="tab:red")
-        axes[3][column].set_ylabel("distance [mm]")
-        axes[3][column].set_xlabel("time since the policy took over [s]")
-        axes[0][column].set_title(f"{arm.name}: tool point, commanded and reached")
-        axes[0][column].legend(loc="upper right")
-    figure.tight_layout()
-    figure.savefig(path, dpi=90)
-    pyplot.close(figure)
 
 
 def write_report(record: Record, out: Path) -> int:
