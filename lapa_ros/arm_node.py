@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NoReturn
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
@@ -237,10 +238,10 @@ class ArmNode(Node):
         return level, f"{status.state}: {status.reason}", values
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main(args: Sequence[str] | None = None) -> NoReturn:
     """Entry point of `ros2 run lapa_ros arm_node`."""
-    return runtime.run(ArmNode, args)
+    runtime.main(ArmNode, args)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -20,7 +20,7 @@ from lapa_core import paths
 from lapa_core import robot as robots
 from lapa_core.errors import ConfigError, LapaError
 from lapa_ros import environment
-from lapa_ros.processes import NodeProcess, interrupt_deferred, stop_all
+from lapa_ros.processes import NodeProcess, interrupt_deferred, leave, stop_all
 
 INSTRUCTION = "put the red block in the bin"
 
@@ -121,4 +121,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    leave(main())

@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NoReturn
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import CompressedImage, Image
@@ -223,10 +224,10 @@ class PolicyNode(LifecycleNode):
         self._stop_thread()
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main(args: Sequence[str] | None = None) -> NoReturn:
     """Entry point of `ros2 run lapa_ros policy_node`."""
-    return runtime.run(PolicyNode, args)
+    runtime.main(PolicyNode, args)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

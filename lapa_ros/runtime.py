@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import rclpy
 from rclpy._rclpy_pybind11 import RCLError
@@ -21,6 +22,7 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 
 from lapa_core.errors import LapaError
+from lapa_ros import processes
 
 
 def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
@@ -53,6 +55,11 @@ def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int
                 node.destroy_node()
             rclpy.try_shutdown()
     return 0
+
+
+def main(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> NoReturn:
+    """`run` a node as a process of its own and end the process."""
+    processes.leave(run(make_node, args))
 
 
 def publish(node: Node, publisher: Publisher, msg: object) -> None:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NoReturn
 
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
@@ -164,10 +165,10 @@ class SimNode(Node):
             thread.join(timeout=2.0)
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main(args: Sequence[str] | None = None) -> NoReturn:
     """Entry point of `ros2 run lapa_ros sim_node`."""
-    return runtime.run(SimNode, args)
+    runtime.main(SimNode, args)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()
