@@ -7,5 +7,6 @@ python=${PYTHON:-.venv/bin/python}
 export PYTHONPATH=.
 "$python" benchmarks/inference.py --preset 200m
 "$python" benchmarks/inference.py --preset micro --threads 1
+"$python" benchmarks/control.py
 "$python" benchmarks/closed_loop.py --seconds 60
 "$python" benchmarks/released_7b.py --folder "${1:?a folder with 30 GB free}"

@@ -211,8 +211,7 @@ class ArmController:
         try:
             if self._move:
                 return self._follow_move(self._move, now_s, dt_s)
-            step = self._player.due(now_s)
-            if step:
+            if step := self._player.due(now_s):
                 self._begin_step(step, now_s)
             if not self._authority.active:
                 return None
