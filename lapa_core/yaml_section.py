@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
 from lapa_core.errors import ConfigError, unknown
 from lapa_core.types import FloatArray
+
+Word = TypeVar("Word", bound=str)
 
 
 class Section:
@@ -41,12 +44,12 @@ class Section:
             raise ConfigError(f"{self.where}: {key} must be text, got {value!r}")
         return value
 
-    def choice(self, key: str, valid: Iterable[str]) -> str:
+    def choice(self, key: str, valid: Iterable[Word]) -> Word:
         """One of the valid strings."""
-        value = self.text(key)
-        if value not in (listed := list(valid)):
+        value, listed = self.text(key), list(valid)
+        if value not in listed:
             raise ConfigError(unknown(key, value, listed, self.where))
-        return value
+        return listed[listed.index(value)]
 
     def number(self, key: str) -> float:
         """A finite number."""
@@ -92,6 +95,22 @@ class Section:
             raise ConfigError(f"{self.where}: {key} has a name twice: {value!r}")
         return tuple(value)
 
+    def pairs(self, key: str) -> tuple[tuple[str, str], ...]:
+        """A list, possibly empty, of pairs of different strings."""
+        value = self._take(key)
+        if not isinstance(value, list):
+            raise ConfigError(f"{self.where}: {key} must list pairs of names, got {value!r}")
+        numbered = Section({str(i): v for i, v in enumerate(value)}, f"{self.where}: {key}")
+        pairs = [numbered.names(str(i)) for i in range(len(value))]
+        for pair in pairs:
+            if len(pair) != 2:
+                raise ConfigError(f"{self.where}: {key} must list pairs, got {list(pair)}")
+        return tuple((a, b) for a, b in pairs)
+
+    def has(self, key: str) -> bool:
+        """Whether the mapping has this key."""
+        return key in self._content
+
     def section(self, key: str) -> Section:
         """The mapping under `key`."""
         return Section(self._take(key), f"{self.where}: {key}")
@@ -103,8 +122,9 @@ class Section:
             raise ConfigError(f"{self.where}: {key} must list at least one mapping")
         return [Section(v, f"{self.where}: {key}[{i}]") for i, v in enumerate(value)]
 
-    def finish(self) -> None:
-        """Refuse keys that nothing has read."""
+    def finish(self, optional: Iterable[str] = ()) -> None:
+        """Refuse keys that nothing has read; `optional` ones are named as valid too."""
         extra = [str(k) for k in self._content if k not in self._taken]
         if extra:
-            raise ConfigError(unknown("key", extra[0], sorted(self._taken), self.where))
+            valid = sorted(self._taken.union(optional))
+            raise ConfigError(unknown("key", extra[0], valid, self.where))

@@ -43,6 +43,12 @@ class ArmParams:
     """Parameters of the node."""
 
     robot: str = param("wx250s", "robot file: a name in config/robots, or a path")
+    backend: str = param(
+        "",
+        "interbotix, ros2_control or moveit_servo; empty: the robot file's. The simulation "
+        "speaks ros2_control",
+    )
+    dry_run: bool = param(False, "do everything but command the arm")
     rate_hz: float = param(50.0, "rate of the control loop", low=20.0, high=500.0)
     speed_scale: float = param(
         1.0,
@@ -67,8 +73,10 @@ class ArmNode(Node):
     def __init__(self) -> None:
         super().__init__("arm_node")
         self.params = declare(self, ArmParams)
-        self.robot = robots.load(self.params.robot)
         p = self.params
+        self.robot = robots.load(p.robot)
+        if p.backend:
+            self.robot = self.robot.with_backend(p.backend)
         self.controller = ArmController(
             self.robot,
             ControlParams(
@@ -78,6 +86,7 @@ class ArmNode(Node):
                 joint_state_timeout_s=p.joint_state_timeout_s,
                 max_observation_age_s=p.max_observation_age_s,
             ),
+            dry_run=p.dry_run,
         )
         self._meter = PeriodMeter(history=LOOP_HISTORY)
         self._duration_ms: deque[float] = deque(maxlen=LOOP_HISTORY)
@@ -113,7 +122,7 @@ class ArmNode(Node):
             callback = partial(self._on_joint_state, arm.name)
             self.create_subscription(
                 JointState,
-                interface.joint_states(arm.name),
+                arm.joint_states,
                 callback,
                 interface.JOINT_SUB_QOS,
             )
@@ -130,6 +139,7 @@ class ArmNode(Node):
             "reset": self.controller.reset,
             "home": lambda now: self.controller.move_to("start", now),
             "park": lambda now: self.controller.move_to("park", now),
+            "reboot": self._reboot,
         }
         for name in interface.SERVICES:
             self.create_service(Trigger, name, partial(self._on_service, name, actions[name]))
@@ -180,10 +190,24 @@ class ArmNode(Node):
         self._announce(status)
         return response
 
+    def _reboot(self, now_s: float) -> None:
+        """Reboot the grippers' motors; while they restart they do not hold."""
+        self.controller.require_hold("reboot", now_s)
+        self.get_logger().warning(self._backend.reboot_grippers())
+
     def _count_publishers(self) -> None:
         now = time.monotonic()
         for source, topic in SOURCES.items():
             self.controller.set_publishers(source, self.count_publishers(topic), now)
+        self.controller.set_driver_problem(self._driver_problem(), now)
+
+    def _driver_problem(self) -> str:
+        """Why the driver would not do what it is told, or would be told by others too."""
+        for topic in self._backend.command_topics:
+            count = self.count_publishers(topic)
+            if count > 1:
+                return f"{count} publishers command the arm on {topic}; valid: this node alone"
+        return self._backend.problem()
 
     # Output --------------------------------------------------------------------------------
 
@@ -195,8 +219,10 @@ class ArmNode(Node):
 
     def _control(self, now_s: float) -> None:
         commands = self.controller.tick(now_s)
-        if commands:
-            self._backend.send(commands)
+        if not self.params.dry_run:
+            if commands:
+                self._backend.send(commands)
+            self._backend.tick(self.controller.fingers(now_s), holding=not commands)
         for chunk in self.controller.take_executed():
             self._executed_pub.publish(convert.chunk_msg(chunk))
         status = self.controller.status(now_s)
@@ -236,6 +262,10 @@ class ArmNode(Node):
         if status.state == "estop":
             level = diagnostics.ERROR
         return level, f"{status.state}: {status.reason}", values
+
+    def close(self) -> None:
+        """Stop; the arm holds."""
+        self._backend.close()
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:

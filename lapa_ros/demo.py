@@ -78,7 +78,8 @@ def start_nodes(args: argparse.Namespace, checkpoint: Path, nodes: list[NodeProc
     for name, parameters, variables in (
         ("policy_node", policy, {}),
         ("sim_node", sim, rendering),
-        ("arm_node", {"robot": args.robot}, {}),
+        # The simulated arm stands behind ros2_control, whatever moves the real one.
+        ("arm_node", {"robot": args.robot, "backend": "ros2_control"}, {}),
     ):
         with interrupt_deferred():
             nodes.append(NodeProcess(name, parameters, logs / f"{name}.log", variables))

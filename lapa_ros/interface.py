@@ -3,7 +3,8 @@
 """Every topic and service of the package: name, type, unit and QoS, written once.
 
 Names are relative to the robot's namespace (empty by default); `<arm>` is an arm's name in
-the robot file, `<camera>` a camera's topic there.
+the robot file, `<camera>` a camera's topic there; joint states and commands of an arm are named
+there too.
 
 ======================================  ====================  ===========================
 topic                                   type                  content
@@ -13,16 +14,16 @@ executed/ee_delta                       JointTrajectory       deltas the arm was
 policy/status                           String, latched       what the policy is waiting for
 authority                               String, latched       "<state>: <reason>"
 instruction                             String, latched       what the robot is told to do
-<arm>/joint_states                      JointState            [rad], fingers [m]
+<joint states of an arm>                JointState            [rad], fingers [m]
 <arm>/ee_pose                           PoseStamped           measured tool point in its base
 <arm>/ee_target                         PoseStamped           commanded tool point
-<arm>/arm_controller/joint_trajectory   JointTrajectory       joint targets [rad]
-<arm>/gripper_controller/joint_tra...   JointTrajectory       gripper joint target [m or rad]
+<commands of an arm>                    by its driver         see lapa_ros/backends
 <camera>                                Image, Compressed...  RGB of any listed encoding
 /diagnostics                            DiagnosticArray       rates, ages, latencies, reasons
 ======================================  ====================  ===========================
 
-Services, all `std_srvs/Trigger`: enable, hold, estop, reset, home, park.
+Services, all `std_srvs/Trigger`: enable, hold, estop, reset, home, park, reboot (of the grippers'
+motors, after an overload).
 """
 
 from __future__ import annotations
@@ -36,12 +37,7 @@ POLICY_STATUS = "policy/status"
 AUTHORITY = "authority"
 INSTRUCTION = "instruction"
 DIAGNOSTICS = "/diagnostics"
-SERVICES = ("enable", "hold", "estop", "reset", "home", "park")
-
-
-def joint_states(arm: str) -> str:
-    """Measured joints of an arm; the name Interbotix' driver uses."""
-    return f"{arm}/joint_states"
+SERVICES = ("enable", "hold", "estop", "reset", "home", "park", "reboot")
 
 
 def ee_pose(arm: str) -> str:
@@ -52,16 +48,6 @@ def ee_pose(arm: str) -> str:
 def ee_target(arm: str) -> str:
     """Commanded pose of the tool point in the arm's base."""
     return f"{arm}/ee_target"
-
-
-def arm_command(arm: str) -> str:
-    """Input of the arm's joint trajectory controller (ros2_control naming)."""
-    return f"{arm}/arm_controller/joint_trajectory"
-
-
-def gripper_command(arm: str) -> str:
-    """Input of the gripper's joint trajectory controller (ros2_control naming)."""
-    return f"{arm}/gripper_controller/joint_trajectory"
 
 
 # A command counts only while it is the newest: a burst of late ones must not be played.

@@ -19,14 +19,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
 
+import numpy as np
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
-from trajectory_msgs.msg import JointTrajectory
+from std_msgs.msg import Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from lapa_core import robot as robots
 from lapa_core.data.messages import stamp_ns
 from lapa_core.data.timeline import PeriodMeter
-from lapa_core.errors import LapaError
+from lapa_core.errors import DataError, LapaError
+from lapa_core.robot.drivers import CommandTopic
 from lapa_core.sim import Simulation
 from lapa_core.sim.ramp import TargetRamps
 from lapa_ros import convert, diagnostics, interface, runtime
@@ -65,19 +68,17 @@ class SimNode(Node):
         self._slipped_s = 0.0
         self._refused = 0
         self._joint_pubs = {
-            a.name: self.create_publisher(
-                JointState, interface.joint_states(a.name), interface.SENSOR_PUB_QOS
-            )
-            for a in self.robot.arms
+            topic: self.create_publisher(JointState, topic, interface.SENSOR_PUB_QOS)
+            for topic in {a.joint_states for a in self.robot.arms}
         }
         self._camera_pubs = {
             c.name: self.create_publisher(Image, c.topic, interface.SENSOR_PUB_QOS)
             for c in self.robot.cameras
         }
         for arm in self.robot.arms:
-            for topic in (interface.arm_command(arm.name), interface.gripper_command(arm.name)):
-                callback = partial(self._on_target, arm.name)
-                self.create_subscription(JointTrajectory, topic, callback, interface.COMMAND_QOS)
+            driver = arm.drivers.ros2_control
+            self._listen(driver.arm, arm.name, arm.joints)
+            self._listen(driver.gripper, arm.name, (arm.gripper.joint,))
         self._reporter = diagnostics.Reporter(self, self._report)
         self.sim.render(self.robot.cameras[0].name)  # no OpenGL is an error now, not in a thread
         self.sim.close()
@@ -90,15 +91,42 @@ class SimNode(Node):
         cameras = ", ".join(c.topic for c in self.robot.cameras)
         self.get_logger().info(f"simulating {self.robot.name}; cameras: {cameras}")
 
-    def _on_target(self, arm: str, msg: JointTrajectory) -> None:
+    def _listen(self, where: CommandTopic, arm: str, joints: tuple[str, ...]) -> None:
+        """Act as the controller that the robot file names."""
+        kind, callback = {
+            "trajectory": (JointTrajectory, self._on_trajectory),
+            "forward": (Float64MultiArray, self._on_forward),
+        }[where.kind]
+        self.create_subscription(
+            kind, where.topic, partial(callback, arm, joints), interface.COMMAND_QOS
+        )
+
+    def _on_trajectory(self, arm: str, joints: tuple[str, ...], msg: JointTrajectory) -> None:
         """Take the last point of a trajectory, as a controller does that is streamed to."""
+        last = msg.points[-1] if msg.points else JointTrajectoryPoint()
+        reach_in_s = stamp_ns(last.time_from_start) * 1e-9
+        self._set(arm, joints, tuple(msg.joint_names), last.positions, reach_in_s)
+
+    def _on_forward(self, arm: str, joints: tuple[str, ...], msg: Float64MultiArray) -> None:
+        self._set(arm, joints, joints, msg.data, 0.0)
+
+    def _set(
+        self,
+        arm: str,
+        valid: tuple[str, ...],
+        names: tuple[str, ...],
+        positions: Sequence[float],
+        reach_in_s: float,
+    ) -> None:
+        """Give the simulation new targets, or say why not."""
         try:
-            if not msg.points or len(msg.points[-1].positions) != len(msg.joint_names):
-                raise robots.ConfigError("trajectory needs a point with a position per joint")
-            point = msg.points[-1]
-            targets = dict(zip(msg.joint_names, point.positions, strict=True))
+            if len(positions) != len(names) or not set(names) <= set(valid) or not names:
+                raise DataError(
+                    f"{len(positions)} positions for the joints {list(names)}; "
+                    f"valid: one a joint of {list(valid)}"
+                )
             with self._lock:
-                self.ramps.set(arm, targets, stamp_ns(point.time_from_start) * 1e-9)
+                self.ramps.set(arm, dict(zip(names, positions, strict=True)), reach_in_s)
         except LapaError as error:
             self._refused += 1
             self.get_logger().warning(f"{arm}: target refused: {error}", throttle_duration_sec=2)
@@ -109,11 +137,15 @@ class SimNode(Node):
         while not self._stop.is_set():
             with self._lock:
                 self.ramps.advance(period)
-            states = {name: self.sim.joint_state(name) for name in self._joint_pubs}
+            states = [(a.joint_states, self.sim.joint_state(a.name)) for a in self.robot.arms]
             stamp = self.get_clock().now().nanoseconds
-            for name, (joints, position, velocity) in states.items():
-                msg = convert.joint_state_msg(joints, position, velocity, stamp)
-                runtime.publish(self, self._joint_pubs[name], msg)
+            for topic, publisher in self._joint_pubs.items():
+                # Arms that share a topic share its messages, as with one broadcaster for all.
+                parts = [state for t, state in states if t == topic]
+                names = tuple(n for joints, _, _ in parts for n in joints)
+                position, velocity = (np.concatenate([p[i] for p in parts]) for i in (1, 2))
+                msg = convert.joint_state_msg(names, position, velocity, stamp)
+                runtime.publish(self, publisher, msg)
             now = time.monotonic()
             self._physics_meter.tick(now)
             due += period

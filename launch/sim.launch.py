@@ -43,7 +43,11 @@ def generate_launch_description():
         output="screen",
         parameters=[
             str(paths.share("config/params/arm_node.yaml")),
-            {"robot": text("robot"), "speed_scale": LaunchConfiguration("speed_scale")},
+            {
+                "robot": text("robot"),
+                "backend": "ros2_control",
+                "speed_scale": LaunchConfiguration("speed_scale"),
+            },
         ],
     )
     return LaunchDescription([*arguments, *variables, sim, arm])

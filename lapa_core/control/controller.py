@@ -44,8 +44,12 @@ class ArmController:
         robot: Robot,
         params: ControlParams | None = None,
         arm_descriptions: Mapping[str, Description] | None = None,
+        dry_run: bool = False,
     ) -> None:
         """Load the arms' URDFs, where they are not given.
+
+        In a dry run the commands go nowhere, so that nothing is concluded from an arm that does
+        not follow them.
 
         Raises:
             ConfigError: robot file and URDF do not fit together.
@@ -57,6 +61,8 @@ class ArmController:
         self._authority = Authority()
         self._player = ChunkPlayer(robot.step_time_s)
         self._channels: dict[Source, Channel] = {s: Channel(s) for s in SOURCES}
+        self._dry_run = dry_run
+        self._driver_problem = ""
         self._move: motion.Move | None = None
         self._was_enabled = False
         self._last_tick_s: float | None = None
@@ -135,6 +141,27 @@ class ArmController:
         (channel := self._channel(source)).publishers = count
         if channel.crowd and self._authority.state == source:
             self._hold(channel.crowd, now_s)
+
+    def set_driver_problem(self, problem: str, now_s: float) -> None:
+        """Say why the driver would not do what it is told, or ""; while it stands, all hold."""
+        self._driver_problem = problem
+        if problem and (self._authority.active or self._move or self._authority.waiting):
+            self._hold(problem, now_s)
+
+    def require_hold(self, what: str, now_s: float) -> None:
+        """Refuse `what` while an arm moves.
+
+        Raises:
+            UnsafeAction: policy or teleop have authority, or a move runs.
+        """
+        del now_s
+        if self._authority.active or self._move:
+            raise UnsafeAction(f"{what} needs the arm in hold: call hold first")
+
+    def fingers(self, now_s: float) -> dict[str, float | None]:
+        """Measured position of every gripper's joint [m or rad]; None where it is not believed."""
+        monitors = {n: t.monitor for n, t in self._tracks.items()}
+        return {n: None if m.problem(now_s) else m.finger for n, m in monitors.items()}
 
     def note_source(self, source: Source, text: str) -> None:
         """Remember a source's own explanation; it is added to the reason when it falls silent."""
@@ -216,7 +243,7 @@ class ArmController:
             if not self._authority.active:
                 return None
             for track in self._tracks.values():
-                if track.limit_windup(now_s):
+                if not self._dry_run and track.limit_windup(now_s):
                     self._interventions["wind_up"] += 1
             return {n: t.follow(now_s, dt_s) for n, t in self._tracks.items()}
         except UnsafeAction as error:
@@ -263,7 +290,7 @@ class ArmController:
     def _begin_step(self, step: Step, now_s: float) -> None:
         """Take a due step with all arms, or with none: any plan may be refused."""
         if not self._authority.active:
-            if problem := self._joint_problem(now_s):
+            if problem := self._driver_problem or self._joint_problem(now_s):
                 self._interventions["ignored_joint_state"] += 1
                 self._hold(problem, now_s)
                 return
@@ -299,7 +326,8 @@ class ArmController:
         if not (self._authority.active or self._move):
             return
         for track in self._tracks.values():
-            if problem := track.monitor.problem(now_s) or track.behind(now_s):
+            behind = "" if self._dry_run else track.behind(now_s)
+            if problem := track.monitor.problem(now_s) or behind:
                 self._hold(problem, now_s)
                 return
         state = self._authority.state
@@ -330,7 +358,7 @@ class ArmController:
         return next((p for p in problems if p), "")
 
     def _require_joint_states(self, now_s: float) -> None:
-        if problem := self._joint_problem(now_s):
+        if problem := self._driver_problem or self._joint_problem(now_s):
             raise UnsafeAction(problem)
 
     def _elapsed(self, now_s: float) -> float:

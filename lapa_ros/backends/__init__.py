@@ -1,33 +1,35 @@
 # Copyright (c) 2026 lapa_ros contributors
 # SPDX-License-Identifier: MIT
-"""How joint commands reach an arm: one class a kind of driver, chosen by the robot file.
-
-A backend translates, it does not judge: what it is given has passed the safety contract.
-"""
+"""How joint commands reach an arm: one class a kind of driver, chosen by the robot file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from importlib import import_module
 
 from rclpy.node import Node
 
 from lapa_core.errors import ConfigError, unknown
 from lapa_core.robot import Robot
-from lapa_core.types import JointCommand
-from lapa_ros.backends.ros2_control import Ros2Control
+from lapa_ros.backends.base import Backend
 
+# Modules are imported when asked for: each may need message packages that others do without.
+CLASSES = {
+    "interbotix": "Interbotix",
+    "ros2_control": "Ros2Control",
+    "moveit_servo": "MoveItServo",
+}
 
-class Backend(Protocol):
-    """What the arm node needs of a driver."""
-
-    def send(self, commands: Mapping[str, JointCommand]) -> None:
-        """Give every arm its command; all messages are built before the first is sent."""
+__all__ = ["CLASSES", "Backend", "make"]
 
 
 def make(node: Node, robot: Robot, tick_s: float) -> Backend:
-    """The backend the robot file names; `tick_s` is the control period [s]."""
-    kinds = {"ros2_control": Ros2Control}
-    if robot.backend not in kinds:
-        raise ConfigError(unknown("backend", robot.backend, kinds, robot.source))
-    return kinds[robot.backend](node, robot, tick_s)
+    """The backend the robot names; `tick_s` is the control period [s].
+
+    Raises:
+        ConfigError: no such backend, or message packages it needs are not installed.
+    """
+    if robot.backend not in CLASSES:
+        raise ConfigError(unknown("backend", robot.backend, CLASSES, robot.source))
+    module = import_module(f"lapa_ros.backends.{robot.backend}")
+    backend: Backend = getattr(module, CLASSES[robot.backend])(node, robot, tick_s)
+    return backend

@@ -13,6 +13,7 @@ from scipy.linalg import expm
 from lapa_core import robot as robots
 from lapa_core.control import ArmController, ControlParams
 from lapa_core.robot import Arm, Robot
+from lapa_core.robot.drivers import Drivers, standard
 from lapa_core.sim import Simulation
 from lapa_core.types import ActionChunk, JointCommand
 
@@ -92,12 +93,15 @@ def two_arms() -> Robot:
         return dataclasses.replace(
             robot.arms[0],
             name=name,
+            joint_states=f"{name}/joint_states",
+            drivers=Drivers(standard(name)),
             base_xyz_m=np.array([x, 0.0, 0.0]),
             base_rpy_rad=np.array([0.0, 0.0, yaw]),
         )
 
     arms = (arm("left", 0.0, 0.0), arm("right", 0.65, np.pi))
-    return dataclasses.replace(robot, arms=arms, base_frame="cell")
+    collision = dataclasses.replace(robot.collision, arms_m=0.02)
+    return dataclasses.replace(robot, arms=arms, collision=collision, backend="ros2_control")
 
 
 class Rig:

@@ -61,7 +61,7 @@ def _remove(content: Content) -> None:
 
 
 MISTAKES: list[tuple[str, Callable[[Content], None], list[str]]] = [
-    ("newer format", _change(["format"], 9), ["format 9", "valid: 1"]),
+    ("newer format", _change(["format"], 9), ["format 9", "valid: 2"]),
     ("unknown backend", _change(["backend"], "ros2control"), ["did you mean 'ros2_control'"]),
     ("misspelt key", _change(["arms", 0, "workspce"], {}), ["'workspce'", "'workspace'"]),
     ("missing key", _remove, ["arms[0]", "'joints' is missing"]),

@@ -49,11 +49,11 @@ class StandInArm(Node):
         self.commands: list[tuple[float, JointTrajectory]] = []
         self.silent = False
         self.glitch_rad = 0.0
-        self._pub = self.create_publisher(
-            JointState, interface.joint_states(arm.name), interface.SENSOR_PUB_QOS
-        )
-        for topic in (interface.arm_command(arm.name), interface.gripper_command(arm.name)):
-            self.create_subscription(JointTrajectory, topic, self._on_command, interface.EVENT_QOS)
+        self._pub = self.create_publisher(JointState, arm.joint_states, interface.SENSOR_PUB_QOS)
+        for where in (arm.drivers.ros2_control.arm, arm.drivers.ros2_control.gripper):
+            self.create_subscription(
+                JointTrajectory, where.topic, self._on_command, interface.EVENT_QOS
+            )
         self.create_timer(JOINT_PERIOD_S, self._step)
 
     def _on_command(self, msg: JointTrajectory) -> None:

@@ -95,7 +95,10 @@ def running(
     log: Path = tmp_path_factory.mktemp("arm") / "arm_node.log"
     arm, operator = StandInArm(robot), Operator(robot)
     operator.act_as_policy()
-    with started("arm_node", {"robot": "wx250s"}, log) as node, spinning(arm, operator):
+    with (
+        started("arm_node", {"robot": "wx250s", "backend": "ros2_control"}, log) as node,
+        spinning(arm, operator),
+    ):
         wait_for(lambda: operator.state[0], "the first authority")
         yield arm, operator, node
 
@@ -265,7 +268,10 @@ def test_the_node_starts_disabled_and_a_delta_does_not_enable_it(
     arm, operator = StandInArm(robot, "other"), Operator(robot, "other")
     operator.act_as_policy()
     node = started(
-        "arm_node", {"robot": "wx250s"}, tmp_path / "log", remappings={"__ns": "/other"}
+        "arm_node",
+        {"robot": "wx250s", "backend": "ros2_control"},
+        tmp_path / "log",
+        remappings={"__ns": "/other"},
     )
     with node, spinning(arm, operator):
         wait_for(lambda: operator.state[0], "the first authority")

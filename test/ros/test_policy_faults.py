@@ -80,7 +80,9 @@ def loop(
 
     nodes = {
         "policy": start_policy(),
-        "arm": NodeProcess("arm_node", {"robot": "wx250s"}, logs / "arm_node.log"),
+        "arm": NodeProcess(
+            "arm_node", {"robot": "wx250s", "backend": "ros2_control"}, logs / "arm_node.log"
+        ),
     }
     picture = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
     arm, camera, operator = StandInArm(robot), StandInCamera(robot, picture), Operator(robot)

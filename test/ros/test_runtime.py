@@ -23,7 +23,9 @@ def test_a_signal_ends_a_node_cleanly(
 ) -> None:
     from lapa_core import robot as robots
 
-    node = NodeProcess("arm_node", {"robot": "wx250s"}, tmp_path / "log")
+    node = NodeProcess(
+        "arm_node", {"robot": "wx250s", "backend": "ros2_control"}, tmp_path / "log"
+    )
     operator = Operator(robots.load("wx250s"))
     with spinning(operator):
         wait_for(lambda: operator.state[0] == "hold", "a running arm node")

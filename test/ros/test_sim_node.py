@@ -32,14 +32,14 @@ class Listener(Node):
         self.newest: dict[str, Any] = {}
         self.counts: dict[str, int] = {}
         camera = self.robot.cameras[0].topic
-        self._listen(JointState, interface.joint_states("wx250s"), "joints")
+        self._listen(JointState, "wx250s/joint_states", "joints")
         self._listen(Image, camera, "image")
         self._listen(DiagnosticArray, interface.DIAGNOSTICS, "diagnostics")
         self.arm = self.create_publisher(
-            JointTrajectory, interface.arm_command("wx250s"), interface.COMMAND_QOS
+            JointTrajectory, "wx250s/arm_controller/joint_trajectory", interface.COMMAND_QOS
         )
         self.gripper = self.create_publisher(
-            JointTrajectory, interface.gripper_command("wx250s"), interface.COMMAND_QOS
+            JointTrajectory, "wx250s/gripper_controller/joint_trajectory", interface.COMMAND_QOS
         )
 
     def _listen(self, kind: type, topic: str, key: str) -> None:

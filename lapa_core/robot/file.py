@@ -1,15 +1,10 @@
 # Copyright (c) 2026 lapa_ros contributors
 # SPDX-License-Identifier: MIT
-"""A robot as its YAML file describes it: arms, grippers, limits, workspace, cameras.
-
-Kinematics and joint limits are not here: they stand once, in the URDF the file names.
-Every mistake in a file is a `ConfigError` naming the place and the valid values.
-"""
+"""Reads a robot file. Every mistake is a `ConfigError` naming the place and the valid values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,128 +12,11 @@ import yaml
 
 from lapa_core import paths
 from lapa_core.errors import ConfigError, unknown
-from lapa_core.types import FloatArray, dimension_names
+from lapa_core.robot import drivers
+from lapa_core.robot.parts import POLARITIES, WORLD, Arm, Camera, Collision, Gripper, Robot
 from lapa_core.yaml_section import Section
 
-FORMAT = 1
-BACKENDS = ("ros2_control",)
-
-
-@dataclass(frozen=True)
-class Gripper:
-    """A gripper commanded through one joint.
-
-    Attributes:
-        joint: name of the joint in `joint_states`.
-        closed: joint position at opening 0 [m or rad].
-        open: joint position at opening 1 [m or rad].
-        max_velocity: of the joint [m/s or rad/s].
-    """
-
-    joint: str
-    closed: float
-    open: float
-    max_velocity: float
-
-    def joint_position(self, opening: float) -> float:
-        """Joint position of an opening between 0 (closed) and 1 (open)."""
-        return self.closed + opening * (self.open - self.closed)
-
-    def opening(self, joint_position: float) -> float:
-        """Opening of a joint position; may lie a little outside 0 .. 1."""
-        return (joint_position - self.closed) / (self.open - self.closed)
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One arm. Lengths in metres, angles in radians, frames as named.
-
-    Attributes:
-        name: namespace of its topics and prefix of its dimensions.
-        urdf: file in `urdf/` (xacro or plain URDF), or an absolute path.
-        base_frame: TF frame its deltas and poses are given in.
-        base_xyz_m, base_rpy_rad: (3,) pose of the base in the world.
-        tool_link: URDF link whose origin is the tool point.
-        joints: arm joints in command order, without the gripper.
-        max_acceleration_rad_s2: bound on each joint's acceleration.
-        workspace_lower_m, workspace_upper_m: (3,) box of the tool point in the base frame.
-        max_translation_m, max_rotation_rad: bound on one policy step.
-        start_rad, park_rad: (n,) joint positions.
-    """
-
-    name: str
-    urdf: str
-    base_frame: str
-    base_xyz_m: FloatArray
-    base_rpy_rad: FloatArray
-    tool_link: str
-    joints: tuple[str, ...]
-    max_acceleration_rad_s2: float
-    gripper: Gripper
-    workspace_lower_m: FloatArray
-    workspace_upper_m: FloatArray
-    max_translation_m: float
-    max_rotation_rad: float
-    start_rad: FloatArray
-    park_rad: FloatArray
-
-
-@dataclass(frozen=True)
-class Camera:
-    """One camera stream and where the camera stands.
-
-    Attributes:
-        name: the name a policy asks for.
-        topic: image topic, relative to the robot's namespace.
-        width, height: pixels of its images.
-        rate_hz: nominal rate.
-        frame_id: TF frame of its optical centre.
-        position_m, forward: (3,) in the world; the view is upright (world z up).
-        fovy_deg: vertical field of view.
-    """
-
-    name: str
-    topic: str
-    width: int
-    height: int
-    rate_hz: float
-    frame_id: str
-    position_m: FloatArray
-    forward: FloatArray
-    fovy_deg: float
-
-
-@dataclass(frozen=True)
-class Robot:
-    """A robot: one or more arms moved by one policy, and its cameras."""
-
-    name: str
-    description: str
-    backend: str
-    step_time_s: float
-    base_frame: str
-    arms: tuple[Arm, ...]
-    cameras: tuple[Camera, ...]
-    source: str
-
-    @property
-    def dimensions(self) -> tuple[str, ...]:
-        """Names of the action's dimensions, seven an arm."""
-        return dimension_names(tuple(a.name for a in self.arms))
-
-    def arm(self, name: str) -> Arm:
-        """The arm of that name, or a `ConfigError` that lists the valid ones."""
-        for arm in self.arms:
-            if arm.name == name:
-                return arm
-        raise ConfigError(unknown("arm", name, [a.name for a in self.arms], self.source))
-
-    def camera(self, name: str) -> Camera:
-        """The camera of that name, or a `ConfigError` that lists the valid ones."""
-        for camera in self.cameras:
-            if camera.name == name:
-                return camera
-        raise ConfigError(unknown("camera", name, [c.name for c in self.cameras], self.source))
+FORMAT = 2
 
 
 def available() -> list[str]:
@@ -173,14 +51,19 @@ def parse(content: object, source: str) -> Robot:
     robot = Robot(
         name=top.text("name"),
         description=top.text("description"),
-        backend=top.choice("backend", BACKENDS),
+        backend=top.choice("backend", drivers.BACKENDS),
         step_time_s=top.positive("step_time_s"),
-        base_frame=top.text("base_frame"),
-        arms=tuple(_arm(s) for s in top.sections("arms")),
+        world_frame=top.text("world_frame"),
+        table_z_m=top.number("table_z_m"),
+        arms=(arms := tuple(_arm(s) for s in top.sections("arms"))),
+        collision=_collision(top.section("collision"), len(arms)),
         cameras=tuple(_camera(s) for s in top.sections("cameras")),
         source=source,
     )
     top.finish()
+    for arm in robot.arms:
+        drivers.require(arm.drivers, robot.backend, f"{source}: arm {arm.name}")
+    _attached(robot)
     _unique([a.name for a in robot.arms], "arm", source)
     _unique([c.name for c in robot.cameras], "camera", source)
     _unique([c.topic for c in robot.cameras], "camera topic", source)
@@ -193,6 +76,7 @@ def _arm(s: Section) -> Arm:
     arm = Arm(
         name=s.text("name"),
         urdf=s.text("urdf"),
+        joint_states=s.text("joint_states"),
         base_frame=s.text("base_frame"),
         base_xyz_m=base.vector("xyz_m", 3),
         base_rpy_rad=base.vector("rpy_rad", 3),
@@ -206,6 +90,7 @@ def _arm(s: Section) -> Arm:
         max_rotation_rad=step.positive("rotation_rad"),
         start_rad=s.vector("start_rad", len(joints)),
         park_rad=s.vector("park_rad", len(joints)),
+        drivers=drivers.parse(s.section("drivers"), s.text("name")),
     )
     for section in (base, box, step, s):
         section.finish()
@@ -223,6 +108,7 @@ def _gripper(s: Section) -> Gripper:
         closed=s.number("closed"),
         open=s.number("open"),
         max_velocity=s.positive("max_velocity"),
+        polarity=s.choice("polarity", POLARITIES),
     )
     s.finish()
     if gripper.open == gripper.closed:
@@ -238,12 +124,34 @@ def _camera(s: Section) -> Camera:
         height=s.integer("height", minimum=1),
         rate_hz=s.positive("rate_hz"),
         frame_id=s.text("frame_id"),
+        attached_to=s.text("attached_to"),
         position_m=s.vector("position_m", 3),
         forward=s.vector("forward", 3),
         fovy_deg=s.positive("fovy_deg"),
     )
     s.finish()
     return camera
+
+
+def _collision(s: Section, num_arms: int) -> Collision:
+    collision = Collision(
+        self_m=s.positive("self_m"),
+        arms_m=s.positive("arms_m") if num_arms > 1 else 0.0,
+        table_m=s.positive("table_m"),
+        ignore=s.pairs("ignore"),
+    )
+    s.finish()
+    return collision
+
+
+def _attached(robot: Robot) -> None:
+    """Every camera is on an arm of this robot or in the world; links are checked with the URDF."""
+    for camera in robot.cameras:
+        arm, slash, _ = camera.attached_to.partition("/")
+        if camera.attached_to != WORLD and not (slash and arm in {a.name for a in robot.arms}):
+            valid = [WORLD, *(f"{a.name}/<link>" for a in robot.arms)]
+            where = f"{robot.source}: camera {camera.name}"
+            raise ConfigError(unknown("attached_to", camera.attached_to, valid, where))
 
 
 def _unique(names: list[str], what: str, source: str) -> None:
