@@ -31,6 +31,7 @@ from lapa_core.data import messages
 from lapa_core.data.timeline import PeriodMeter
 from lapa_core.errors import LapaError
 from lapa_ros import backends, convert, diagnostics, interface, runtime
+from lapa_ros.authority_log import AuthorityLog
 from lapa_ros.params import declare, param
 
 LOOP_HISTORY = 3000  # control periods behind the reported percentile: a minute at 50 Hz
@@ -57,7 +58,7 @@ class ArmParams:
         high=1.0,
     )
     silence_s: float = param(
-        0.5, "hold when no new delta came for this long after the last step", low=0.05, high=10.0
+        0.2, "hold when no new delta came for this long after the last step", low=0.05, high=10.0
     )
     joint_state_timeout_s: float = param(
         0.25, "hold when joint states are older", low=0.02, high=5.0
@@ -65,6 +66,7 @@ class ArmParams:
     max_observation_age_s: float = param(
         1.0, "refuse a delta that answers an older observation", low=0.05, high=10.0
     )
+    arms_hold_together: bool = param(True, "when one of two arms must hold, the other holds too")
 
 
 class ArmNode(Node):
@@ -85,12 +87,14 @@ class ArmNode(Node):
                 silence_s=p.silence_s,
                 joint_state_timeout_s=p.joint_state_timeout_s,
                 max_observation_age_s=p.max_observation_age_s,
+                arms_hold_together=p.arms_hold_together,
             ),
             dry_run=p.dry_run,
         )
         self._meter = PeriodMeter(history=LOOP_HISTORY)
         self._duration_ms: deque[float] = deque(maxlen=LOOP_HISTORY)
         self._authority = ""
+        self._authority_log = AuthorityLog(self.get_logger())
         self._backend = backends.make(self, self.robot, 1.0 / p.rate_hz)
         self._make_outputs()
         self._reporter = diagnostics.Reporter(self, self._report)
@@ -99,6 +103,7 @@ class ArmNode(Node):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0 / p.rate_hz, self._tick, clock=steady)
         self.create_timer(GRAPH_PERIOD_S, self._count_publishers, clock=steady)
+        self._count_publishers()  # before the first call: what the driver lacks refuses `enable`
         self._announce(self.controller.status(time.monotonic()))
         self.get_logger().info(f"{self.robot.name} ready, disabled; call the service `enable`")
 
@@ -235,6 +240,7 @@ class ArmNode(Node):
         if text != self._authority:
             self._authority = text
             self._authority_pub.publish(String(data=text))
+            self._authority_log.change(status.state, status.reason, time.monotonic())
             self._reporter.publish()
 
     def _publish_poses(self, status: Status) -> None:
@@ -258,6 +264,8 @@ class ArmNode(Node):
         values |= {f"interventions_{k}": n for k, n in sorted(status.interventions.items())}
         for arm, age in status.joint_state_age_s.items():
             values[f"{arm}_joint_state_age_s"] = age
+        values |= {f"{arm}_held": why for arm, why in status.held.items()}
+        values["blocked_by"] = status.blocked_by
         level = diagnostics.OK if status.state in ("policy", "teleop") else diagnostics.WARN
         if status.state == "estop":
             level = diagnostics.ERROR
@@ -270,7 +278,7 @@ class ArmNode(Node):
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Entry point of `ros2 run lapa_ros arm_node`."""
-    runtime.main(ArmNode, args)
+    runtime.main(ArmNode, args, last_words=True)  # a gripper under PWM must be told to stop
 
 
 if __name__ == "__main__":

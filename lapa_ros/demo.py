@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,8 @@ from pathlib import Path
 
 from lapa_core import paths
 from lapa_core import robot as robots
-from lapa_core.errors import ConfigError, LapaError
+from lapa_core.errors import CheckpointError, ConfigError, LapaError
+from lapa_core.model.interface import Interface
 from lapa_ros import environment
 from lapa_ros.processes import NodeProcess, interrupt_deferred, leave, stop_all
 
@@ -51,11 +53,25 @@ def checkpoint_for(robot: str, out: Path) -> Path:
         except ConfigError:
             print(f"demo: no trained checkpoint ships for {name} yet", flush=True)
     made = out / f"random-micro-{name}"
-    if not (made / "config.json").is_file():
+    if not _usable(made, robot):
+        shutil.rmtree(made, ignore_errors=True)
         print(f"demo: making a randomly initialised micro model in {made}", flush=True)
         command = [sys.executable, "-m", "lapa_core.cli", "init", str(made)]
         subprocess.run([*command, "--preset", "micro", "--robot", robot], check=True)
     return made
+
+
+def _usable(made: Path, robot: str) -> bool:
+    """Whether an earlier run left a checkpoint that this version reads and that fits the robot."""
+    file = made / "interface.json"
+    if not file.is_file() or not (made / "config.json").is_file():
+        return False
+    try:
+        text = file.read_text(encoding="utf-8")
+        Interface.from_json(text, str(file)).check_robot(robots.load(robot))
+    except CheckpointError:
+        return False
+    return True
 
 
 def start_nodes(args: argparse.Namespace, checkpoint: Path, nodes: list[NodeProcess]) -> None:
@@ -88,8 +104,8 @@ def start_nodes(args: argparse.Namespace, checkpoint: Path, nodes: list[NodeProc
 def run(args: argparse.Namespace) -> int:
     """The whole demo; returns the exit code."""
     args.out.mkdir(parents=True, exist_ok=True)
-    # Neighbours on one domain would hear each other's robots.
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    if "ROS_DOMAIN_ID" not in os.environ:
+        os.environ["ROS_DOMAIN_ID"] = environment.own_domain()
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.update(environment.dds_variables())
     checkpoint = args.checkpoint or checkpoint_for(args.robot, args.out)

@@ -9,10 +9,14 @@ median of 0.45 ms. `lapa demo`, the launch files and the tests all take it from 
 
 from __future__ import annotations
 
+import fcntl
 import os
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 
 from lapa_core import paths
+from lapa_core.errors import ConfigError
 
 # Without these glibc gives a frame's memory back to the system after every message and
 # faults it in again for the next one.
@@ -24,3 +28,34 @@ def dds_variables(current: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Variables to add to `current`; what a user has set there himself is left alone."""
     wanted = {PROFILE_VARIABLE: str(paths.share("config/dds/fastdds.xml")), **MALLOC}
     return {name: value for name, value in wanted.items() if name not in current}
+
+
+# Domains above 101 have ports that Linux also gives to clients: discovery then fails at times.
+DOMAINS = range(1, 101)
+_held: list[int] = []  # locks of this process's domains, open until it ends
+
+
+def own_domain() -> str:
+    """A ROS_DOMAIN_ID that no other run on this computer has; kept until this process ends.
+
+    Neighbours on one domain would hear each other's robots.
+
+    Raises:
+        ConfigError: all hundred are taken.
+    """
+    first = os.getpid() % len(DOMAINS)
+    for offset in range(len(DOMAINS)):
+        domain = DOMAINS[(first + offset) % len(DOMAINS)]
+        path = Path(tempfile.gettempdir()) / f"lapa_ros_domain_{domain}.lock"
+        try:
+            handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+        except PermissionError:  # another user's
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            continue
+        _held.append(handle)
+        return str(domain)
+    raise ConfigError("every ROS domain from 1 to 100 is in use here; set ROS_DOMAIN_ID")

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -34,6 +34,7 @@ class NodeProcess:
         log: Path,
         extra_environment: Mapping[str, str] | None = None,
         remappings: Mapping[str, str] | None = None,
+        command_prefix: Sequence[str] = (),
     ) -> None:
         self.node = node
         self.log = log
@@ -53,7 +54,7 @@ class NodeProcess:
         # A session of its own: a Ctrl-C in the terminal reaches only the parent, which then
         # ends the nodes in order.
         self.process = subprocess.Popen(
-            [sys.executable, "-m", f"lapa_ros.{node}", *arguments],
+            [*command_prefix, sys.executable, "-m", f"lapa_ros.{node}", *arguments],
             stdout=self._file,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

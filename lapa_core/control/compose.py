@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import mink
 import numpy as np
 
+from lapa_core.rotation import rotation_from_rpy, rpy_from_rotation
 from lapa_core.types import FloatArray
 
 
@@ -41,29 +42,6 @@ class Pose:
         return quaternion
 
 
-def rotation_from_rpy(roll: float, pitch: float, yaw: float) -> FloatArray:
-    """(3, 3) Rz(yaw) @ Ry(pitch) @ Rx(roll), angles in radians."""
-    cr, sr = math.cos(roll), math.sin(roll)
-    cp, sp = math.cos(pitch), math.sin(pitch)
-    cy, sy = math.cos(yaw), math.sin(yaw)
-    return np.array(
-        [
-            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
-            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
-            [-sp, cp * sr, cp * cr],
-        ]
-    )
-
-
-def rpy_from_rotation(rotation: FloatArray) -> tuple[float, float, float]:
-    """Roll, pitch, yaw [rad] with pitch in -pi/2 .. pi/2; unique within it."""
-    pitch = math.atan2(-rotation[2, 0], math.hypot(rotation[0, 0], rotation[1, 0]))
-    if abs(math.cos(pitch)) < 1e-9:  # only roll -+ yaw is determined: put it all into yaw
-        return 0.0, pitch, math.atan2(-rotation[0, 1], rotation[1, 1])
-    roll = math.atan2(rotation[2, 1], rotation[2, 2])
-    return roll, pitch, math.atan2(rotation[1, 0], rotation[0, 0])
-
-
 def compose(pose: Pose, delta: FloatArray) -> Pose:
     """The pose after a delta of (>= 6,) x y z [m] roll pitch yaw [rad] along the base's axes."""
     turn = rotation_from_rpy(float(delta[3]), float(delta[4]), float(delta[5]))
@@ -80,6 +58,24 @@ def inverse(delta: FloatArray) -> FloatArray:
     """(6,) the delta that undoes `delta`, whatever pose it was applied to."""
     turn = rotation_from_rpy(float(delta[3]), float(delta[4]), float(delta[5]))
     return np.concatenate([-delta[:3], rpy_from_rotation(turn.T)])
+
+
+def in_axes(deltas: FloatArray, rotation: FloatArray) -> FloatArray:
+    """The same deltas along other axes.
+
+    Args:
+        deltas: (k, 7) in axes A; the gripper's column stays as it is.
+        rotation: (3, 3) that turns vectors given in A into vectors given in B.
+
+    Returns:
+        (k, 7) in axes B.
+    """
+    turned = deltas.copy()
+    turned[:, :3] = deltas[:, :3] @ rotation.T
+    for row, out in zip(deltas, turned, strict=True):
+        turn = rotation_from_rpy(float(row[3]), float(row[4]), float(row[5]))
+        out[3:6] = rpy_from_rotation(rotation @ turn @ rotation.T)
+    return turned
 
 
 def angle_between(a: FloatArray, b: FloatArray) -> float:

@@ -13,11 +13,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import numpy as np
-
 from lapa_core import description as descriptions
 from lapa_core.control import motion
 from lapa_core.control.authority import DISABLED, SOURCES, Authority, Entry, Source
+from lapa_core.control.group import ArmGroup, Commands
 from lapa_core.control.limits import Refusal, check_chunk
 from lapa_core.control.params import ControlParams
 from lapa_core.control.player import ChunkPlayer, Step
@@ -26,9 +25,8 @@ from lapa_core.control.track import ArmTrack
 from lapa_core.description import Description
 from lapa_core.errors import ConfigError, DataError, UnsafeAction, unknown
 from lapa_core.robot import Robot
-from lapa_core.types import NUM_AXES, ActionChunk, FloatArray, JointCommand
+from lapa_core.types import ActionChunk, FloatArray
 
-Commands = dict[str, JointCommand]  # by arm
 MAX_EXECUTED = 1000  # deltas kept for `take_executed`; a node takes them every tick
 
 
@@ -57,11 +55,11 @@ class ArmController:
         given = arm_descriptions or {a.name: descriptions.for_arm(a) for a in robot.arms}
         self.robot = robot
         self.params = params or ControlParams()
-        self._tracks = {a.name: ArmTrack(a, given[a.name], self.params) for a in robot.arms}
+        self._group = ArmGroup(robot, given, self.params, dry_run)
+        self._tracks = self._group.tracks
         self._authority = Authority()
         self._player = ChunkPlayer(robot.step_time_s)
         self._channels: dict[Source, Channel] = {s: Channel(s) for s in SOURCES}
-        self._dry_run = dry_run
         self._driver_problem = ""
         self._move: motion.Move | None = None
         self._was_enabled = False
@@ -222,10 +220,9 @@ class ArmController:
         if self._move:
             raise UnsafeAction(f"a move to {self._move.label} is running")
         self._require_joint_states(now_s)
-        move = motion.plan(self._tracks, positions, self.params)
+        move = motion.plan(self._group, positions, self.params)
         self._stop_all()
-        for track in self._tracks.values():
-            track.seed()
+        self._group.seed(now_s)
         self._authority.explain(f"moving to {move.label}", now_s)
         self._move = move
 
@@ -242,10 +239,7 @@ class ArmController:
                 self._begin_step(step, now_s)
             if not self._authority.active:
                 return None
-            for track in self._tracks.values():
-                if not self._dry_run and track.limit_windup(now_s):
-                    self._interventions["wind_up"] += 1
-            return {n: t.follow(now_s, dt_s) for n, t in self._tracks.items()}
+            return self._group.follow(now_s, dt_s)
         except UnsafeAction as error:
             kind = error.kind if isinstance(error, Refusal) else "command"
             self._interventions[f"refused_{kind}"] += 1
@@ -266,7 +260,7 @@ class ArmController:
     def status(self, now_s: float) -> Status:
         """The present state, for diagnostics."""
         tracks = self._tracks
-        counts = Counter(self._interventions)
+        counts = self._interventions + self._group.interventions
         if self._player.dropped:
             counts["late_step"] = self._player.dropped
         measured = {n: t.measured() for n, t in tracks.items()}
@@ -283,6 +277,8 @@ class ArmController:
             target={n: t.target for n, t in tracks.items() if t.target is not None},
             measured={n: p for n, p in measured.items() if p is not None},
             tracking_error_rad={n: t.tracking_error_rad() for n, t in tracks.items()},
+            held=dict(self._group.held),
+            blocked_by=self._group.blocked_by if self._authority.active else "",
         )
 
     # Inside --------------------------------------------------------------------------------
@@ -290,28 +286,20 @@ class ArmController:
     def _begin_step(self, step: Step, now_s: float) -> None:
         """Take a due step with all arms, or with none: any plan may be refused."""
         if not self._authority.active:
-            if problem := self._driver_problem or self._joint_problem(now_s):
+            if problem := self._driver_problem or self._group.problem(now_s):
                 self._interventions["ignored_joint_state"] += 1
                 self._hold(problem, now_s)
                 return
-            for track in self._tracks.values():
-                track.seed()
-        rows = step.delta.reshape(len(self._tracks), NUM_AXES)
-        plans = [t.plan(row) for t, row in zip(self._tracks.values(), rows, strict=True)]
-        for track, plan in zip(self._tracks.values(), plans, strict=True):
-            track.take(plan, now_s, step.duration_s)
-            self._interventions.update(plan.interventions)
+            self._group.seed(now_s)
+        told = self._group.begin(step, now_s)
         self._authority.take(step.source, now_s)
         self._steps += 1
-        told = np.concatenate([p.executed for p in plans])
         self._executed.append(step.executed(told, self.robot.dimensions, self.robot.base_frame))
         del self._executed[:-MAX_EXECUTED]
 
     def _follow_move(self, move: motion.Move, now_s: float, dt_s: float) -> Commands:
         t = move.elapsed_s = move.elapsed_s + dt_s
-        commands = {
-            n: track.give_joints(move.arms[n].at(t), dt_s) for n, track in self._tracks.items()
-        }
+        commands = self._group.follow_move({n: m.at(t) for n, m in move.arms.items()}, dt_s)
         if move.done:
             self._move = None
             if move.label == "park":
@@ -325,11 +313,9 @@ class ArmController:
         """The watchdogs: joint states, tracking, silence."""
         if not (self._authority.active or self._move):
             return
-        for track in self._tracks.values():
-            behind = "" if self._dry_run else track.behind(now_s)
-            if problem := track.monitor.problem(now_s) or behind:
-                self._hold(problem, now_s)
-                return
+        if problem := self._group.watch(now_s):
+            self._hold(problem, now_s)
+            return
         state = self._authority.state
         silent_s = now_s - self._player.end_s
         if (state == "policy" or state == "teleop") and silent_s > self.params.silence_s:
@@ -351,15 +337,18 @@ class ArmController:
     def _joint_fault(self, why: str, now_s: float) -> None:
         self._interventions["refused_joint_state"] += 1
         self._last_refusal = why
-        self._hold(why, now_s)
-
-    def _joint_problem(self, now_s: float) -> str:
-        problems = (t.monitor.problem(now_s) for t in self._tracks.values())
-        return next((p for p in problems if p), "")
+        # Where arms hold alone, the next tick's watchdog stops the one it concerns.
+        if self.params.arms_hold_together or self._move:
+            self._hold(why, now_s)
 
     def _require_joint_states(self, now_s: float) -> None:
-        if problem := self._driver_problem or self._joint_problem(now_s):
+        if problem := self._driver_problem or self._all_problem(now_s):
             raise UnsafeAction(problem)
+
+    def _all_problem(self, now_s: float) -> str:
+        """Why not every arm's joint states can be believed, or ""."""
+        problems = (t.monitor.problem(now_s) for t in self._tracks.values())
+        return next((p for p in problems if p), "")
 
     def _elapsed(self, now_s: float) -> float:
         """Seconds since the last tick, at most two periods: a stalled loop catches up slowly."""

@@ -50,7 +50,7 @@ class Reach:
     error_rad: float
 
 
-class _Box(mink.Limit):  # type: ignore[misc]  # mink is untyped to our mypy
+class DisplacementBox(mink.Limit):  # type: ignore[misc]  # mink is untyped to our mypy
     """Bounds on the joint displacement of one solve: lower <= dq <= upper."""
 
     def __init__(self, num_joints: int) -> None:
@@ -89,7 +89,7 @@ class ArmKinematics:
         self._inverse = np.argsort(self._order)
         self._tool = self._configuration.model.body(arm.tool_link).id
         self._task = mink.FrameTask(arm.tool_link, "body", 1.0, ORIENTATION_COST)
-        self._limit = _Box(len(arm.joints))
+        self._limit = DisplacementBox(len(arm.joints))
 
     def fk(self, position_rad: FloatArray) -> Pose:
         """Pose of the tool at (n,) joint positions [rad]."""
@@ -153,18 +153,24 @@ class ArmKinematics:
         if dt_s <= 0.0:
             return q
         lower, upper = self._bounds(q, velocity_rad_s, dt_s, speed_scale)
-        before = self.fk(q)
+        self.fk(q)  # the program is linear about where the arm is
         self._task.gain = TRACKING_GAIN
         self._aim(target)
         dq = np.clip(self._solve(lower, upper), lower, upper)
-        # The box is checked on the result: a program in joint displacements knows it only to
-        # first order, and a command that stands still is always inside.
-        allowed = np.maximum(self._outside(before), BOX_TOLERANCE_M)
         for share in (1.0, 0.5, 0.25):
-            candidate = np.clip(q + share * dq, self.lower, self.upper)
-            if np.all(self._outside(self.fk(candidate)) <= allowed):
+            candidate: FloatArray = np.clip(q + share * dq, self.lower, self.upper)
+            if self.stays_in_box(q, candidate):
                 return candidate
         return q
+
+    def stays_in_box(self, before_rad: FloatArray, after_rad: FloatArray) -> bool:
+        """Whether the tool stays in the workspace box, or gets no further out of it.
+
+        Checked on positions: a program in joint displacements knows the box only to first
+        order, and a command that stands still is always inside.
+        """
+        allowed = np.maximum(self._outside(self.fk(before_rad)), BOX_TOLERANCE_M)
+        return bool(np.all(self._outside(self.fk(after_rad)) <= allowed))
 
     def _bounds(
         self, q: FloatArray, velocity: FloatArray, dt: float, scale: float

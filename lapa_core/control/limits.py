@@ -1,6 +1,8 @@
 # Copyright (c) 2026 lapa_ros contributors
 # SPDX-License-Identifier: MIT
-"""Which chunks and steps to accept: finite, names, freshness, size, workspace, in that order.
+"""Which chunks and steps to accept: finite, names, frame, freshness, size, workspace.
+
+That is their order.
 
 A chunk that is refused is refused whole. What is within its fault bound but beyond its clamp is
 clamped and counted; a non-finite number is never clamped.
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lapa_core.control.compose import Pose
+from lapa_core.control.compose import Pose, in_axes
 from lapa_core.control.params import ControlParams
 from lapa_core.errors import UnsafeAction, unknown
 from lapa_core.robot import Arm, Robot
@@ -51,16 +53,25 @@ def check_chunk(
             "non_finite", f"chunk holds a number that is not finite: {_first_bad(chunk)}"
         )
     ordered = _in_order(chunk, robot)
-    if ordered.frame_id not in ("", robot.base_frame):
-        raise Refusal("frame", unknown("frame_id", chunk.frame_id, [robot.base_frame], "chunk"))
+    ordered = _in_bases(ordered, robot)
     _check_times(ordered, params, age_s)
     for index, arm in enumerate(robot.arms):
         _check_faults(ordered, arm, index * NUM_AXES, params.fault_factor)
     return ordered
 
 
-def clamp_step(delta: FloatArray, arm: Arm, speed_scale: float) -> tuple[FloatArray, list[str]]:
-    """One arm's (7,) delta within its clamps, scaled; and which clamps it met."""
+def clamp_step(
+    delta: FloatArray, arm: Arm, speed_scale: float, rate: float = 1.0
+) -> tuple[FloatArray, list[str]]:
+    """One arm's (7,) delta within its clamps, scaled; and which clamps it met.
+
+    Args:
+        delta: as asked for.
+        arm: whose clamps hold.
+        speed_scale: share of the step that is used.
+        rate: share of the clamps, 0 .. 1, for a step that comes sooner than a step time after
+            the one before.
+    """
     bound = np.repeat([arm.max_translation_m, arm.max_rotation_rad], 3)
     clamped = np.clip(delta[:6], -bound, bound)
     opening = float(np.clip(delta[6], 0.0, 1.0))
@@ -71,7 +82,10 @@ def clamp_step(delta: FloatArray, arm: Arm, speed_scale: float) -> tuple[FloatAr
         kinds.append("clamp_rotation")
     if opening != delta[6]:
         kinds.append("clamp_gripper")
-    return np.concatenate([clamped * speed_scale, [opening]]), kinds
+    slower = np.clip(clamped, -rate * bound, rate * bound)
+    if np.any(slower != clamped):
+        kinds.append("clamp_rate")
+    return np.concatenate([slower * speed_scale, [opening]]), kinds
 
 
 def clamp_workspace(target: Pose, previous: Pose, arm: Arm) -> tuple[Pose, bool]:
@@ -97,6 +111,21 @@ def _in_order(chunk: ActionChunk, robot: Robot) -> ActionChunk:
         raise Refusal("names", f"chunk names {list(chunk.names)}; each of {list(wanted)} once")
     order = [chunk.names.index(n) for n in wanted]
     return ActionChunk(wanted, chunk.deltas[:, order], chunk.due_s, chunk.stamp_ns, chunk.frame_id)
+
+
+def _in_bases(chunk: ActionChunk, robot: Robot) -> ActionChunk:
+    """The chunk with every arm's deltas in the axes of its own base."""
+    if chunk.frame_id in ("", robot.base_frame):
+        return chunk
+    if chunk.frame_id != robot.world_frame:
+        valid = [robot.base_frame, robot.world_frame]
+        raise Refusal("frame", unknown("frame_id", chunk.frame_id, valid, "chunk"))
+    parts = [
+        in_axes(chunk.deltas[:, i * NUM_AXES : (i + 1) * NUM_AXES], arm.base_rotation.T)
+        for i, arm in enumerate(robot.arms)
+    ]
+    deltas = np.concatenate(parts, axis=1)
+    return ActionChunk(chunk.names, deltas, chunk.due_s, chunk.stamp_ns, robot.base_frame)
 
 
 def _check_times(chunk: ActionChunk, params: ControlParams, age_s: float) -> None:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lapa_core.control.group import ArmGroup
 from lapa_core.control.params import ControlParams
 from lapa_core.control.track import ArmTrack
 from lapa_core.errors import ConfigError, UnsafeAction, unknown
 from lapa_core.types import FloatArray
 
 PLACES = ("start", "park")  # of the robot file
-PATH_SAMPLES = 25  # poses that are checked before a move begins
+PATH_SAMPLES = 50  # poses that are checked before a move begins
 # Peaks of the profile s(t) = 10 t^3 - 15 t^4 + 6 t^5 on 0 .. 1 (Flash and Hogan 1985).
 PEAK_SPEED = 1.875
 PEAK_ACCELERATION = 10.0 / math.sqrt(3.0)
@@ -58,22 +59,23 @@ class Move:
 
 
 def plan(
-    tracks: Mapping[str, ArmTrack],
+    group: ArmGroup,
     positions: str | Mapping[str, FloatArray],
     params: ControlParams,
 ) -> Move:
     """A move from where the arms are.
 
     Args:
-        tracks: the arms, with believed joint states.
+        group: the arms, with believed joint states.
         positions: "start", "park", or arm -> (n,) joint positions [rad].
         params: of the controller.
 
     Raises:
         ConfigError: neither "start" nor "park".
         UnsafeAction: a goal outside the limits, or a way that would dip the tool below the
-            workspace.
+            workspace or bring shapes too near to each other.
     """
+    tracks = group.tracks
     ends = {n: _ends(t, _goal(t, positions)) for n, t in tracks.items()}
     speed = params.speed_scale * params.move_speed_rad_s
     longest = max(
@@ -83,7 +85,9 @@ def plan(
     label = positions if isinstance(positions, str) else "given positions"
     for name, track in tracks.items():
         _check_floor(track, arms[name], trust_goal=label in PLACES)
-    return Move(label, arms)
+    move = Move(label, arms)
+    _check_collisions(group, move, longest)
+    return move
 
 
 def duration_s(
@@ -138,3 +142,16 @@ def _check_floor(track: ArmTrack, move: JointMove, trust_goal: bool) -> None:
             f"{track.arm.name}: on the straight way the tool would come down to "
             f"{min(height):.3f} m; raise it first"
         )
+
+
+def _check_collisions(group: ArmGroup, move: Move, duration_s: float) -> None:
+    """Refuse a way on which shapes would come too near, the arms moving all at once."""
+    openings = group.openings()
+    start = {n: m.start_rad for n, m in move.arms.items()}
+    for time_s in np.linspace(0.0, duration_s, PATH_SAMPLES):
+        there = {n: m.at(float(time_s)) for n, m in move.arms.items()}
+        found = group.guard.worsened((start, openings), (there, openings))
+        if found:
+            raise UnsafeAction(
+                f"on the straight way to {move.label}, {found}; move the arms apart first"
+            )

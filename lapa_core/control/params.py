@@ -18,8 +18,8 @@ class ControlParams:
         rate_hz: ticks a second; servos that are streamed to want 50 or more (ALOHA: 50).
         speed_scale: share of the policy's deltas, the joints' speed and the moves' speed that is
             used, 0 .. 1. Below 1 the arm goes less far a step, along the same direction.
-        silence_s: hold when this long after the last step's end nothing has come. Ours: two
-            Bridge steps and a half.
+        silence_s: hold when this long after the last step's end nothing has come. With a step
+            of 0.2 s the arm holds at the latest two steps and 20 ms after a policy has died.
         joint_state_timeout_s: hold when joint states are older. The driver publishes at 100 Hz,
             Interbotix's own simulation at 30 Hz; 0.25 s loses seven of the slower.
         max_observation_age_s: refuse a chunk that answers an older picture. Bridge refuses a
@@ -40,11 +40,12 @@ class ControlParams:
         outside_limits_rad: a joint measured further outside its limits is not believed.
         recovery_samples: so many samples in a row that agree on another place are believed.
         agree_rad: how near to each other they must be.
+        arms_hold_together: when one of two arms must hold, the other holds too.
     """
 
     rate_hz: float = 50.0
     speed_scale: float = 1.0
-    silence_s: float = 0.5
+    silence_s: float = 0.2
     joint_state_timeout_s: float = 0.25
     max_observation_age_s: float = 1.0
     future_s: float = 0.1
@@ -62,11 +63,14 @@ class ControlParams:
     outside_limits_rad: float = 0.1
     recovery_samples: int = 10
     agree_rad: float = 0.05
+    arms_hold_together: bool = True
 
     def __post_init__(self) -> None:
         """Refuse thresholds that would switch a check off."""
         for field in fields(self):
             value = getattr(self, field.name)
+            if isinstance(value, bool):
+                continue
             if not (math.isfinite(value) and value > 0):
                 raise ConfigError(f"control: {field.name} must be finite and above 0, got {value}")
         if self.speed_scale > 1.0:

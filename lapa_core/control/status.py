@@ -30,6 +30,8 @@ class Status:
         chunk_age_s: source -> seconds since its last accepted chunk, inf before.
         target, measured: arm -> tool pose in its base frame, for the arms that have one.
         tracking_error_rad: arm -> largest difference of command and measured position.
+        held: arm -> why it holds while the others go on.
+        blocked_by: which shapes keep the command from its setpoint, or "".
     """
 
     state: State
@@ -44,6 +46,8 @@ class Status:
     target: dict[str, Pose]
     measured: dict[str, Pose]
     tracking_error_rad: dict[str, float]
+    held: dict[str, str]
+    blocked_by: str
 
 
 @dataclass

@@ -18,10 +18,11 @@ from lapa_core.control.limits import Refusal, clamp_step, clamp_workspace
 from lapa_core.control.params import ControlParams
 from lapa_core.control.plausibility import JointMonitor
 from lapa_core.control.player import Segment
+from lapa_core.control.projection import project
 from lapa_core.description import Description
 from lapa_core.errors import UnsafeAction
 from lapa_core.robot import Arm
-from lapa_core.types import FloatArray, JointCommand
+from lapa_core.types import NUM_AXES, FloatArray, JointCommand
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,14 @@ class Plan:
 
     Attributes:
         target: pose at its end.
+        position_rad: (n,) joint positions there.
         opening: of the gripper at its end, 0 .. 1.
         executed: (7,) the delta after all clamps.
         interventions: which clamps it met.
     """
 
     target: Pose
+    position_rad: FloatArray
     opening: float
     executed: FloatArray
     interventions: list[str]
@@ -94,17 +97,25 @@ class ArmTrack:
         """Let the next seed take the gripper's opening from its measured one."""
         self.opening = None
 
-    def plan(self, delta: FloatArray) -> Plan:
+    def plan(self, delta: FloatArray, rate: float = 1.0, share: float = 1.0) -> Plan:
         """What a (7,) delta comes to after every clamp.
+
+        Args:
+            delta: as asked for.
+            rate: share of the clamps that the time since the last step allows.
+            share: how much of the clamped step to take; the gripper's part is taken whole.
 
         Raises:
             Refusal: inverse kinematics does not reach it; the target stays where it is.
         """
         assert self.target is not None and self.command_rad is not None
-        clamped, kinds = clamp_step(delta, self.arm, self._params.speed_scale)
-        target, moved = clamp_workspace(compose(self.target, clamped), self.target, self.arm)
-        reach = self.kinematics.reach(target, self.command_rad)
-        p = self._params
+        p, k = self._params, self.kinematics
+        clamped, kinds = clamp_step(delta, self.arm, p.speed_scale, rate)
+        target, moved = clamp_workspace(
+            compose(self.target, share * clamped), self.target, self.arm
+        )
+        target = project(k, target, self.command_rad)  # fewer than six joints reach less
+        reach = k.reach(target, self.command_rad)
         if reach.error_m > p.reach_error_m or reach.error_rad > p.reach_error_rad:
             raise Refusal(
                 "unreachable",
@@ -112,7 +123,15 @@ class ArmTrack:
                 f"by {reach.error_m * 1e3:.0f} mm and {reach.error_rad:.2f} rad",
             )
         executed = np.concatenate([difference(self.target, target), clamped[6:]])
-        return Plan(target, float(clamped[6]), executed, [*kinds, "workspace"] if moved else kinds)
+        kinds = [*kinds, "workspace"] if moved else kinds
+        return Plan(target, reach.position_rad, float(clamped[6]), executed, kinds)
+
+    def stay(self) -> Plan:
+        """The plan of not moving, the gripper included."""
+        assert self.target is not None and self.command_rad is not None
+        executed = np.zeros(NUM_AXES)
+        executed[-1] = self._opening_target
+        return Plan(self.target, self.command_rad, self._opening_target, executed, [])
 
     def take(self, plan: Plan, now_s: float, duration_s: float) -> None:
         """Go to the plan's target from the present setpoint."""
@@ -137,24 +156,48 @@ class ArmTrack:
             self._rest(measured)
         return too_far or turned
 
-    def follow(self, now_s: float, dt_s: float) -> JointCommand:
-        """The next command towards the setpoint.
+    def want(self, now_s: float, dt_s: float) -> FloatArray:
+        """(n,) the next command [rad] towards the setpoint, for `give`.
 
         Raises:
             UnsafeAction: inverse kinematics fails.
         """
         assert self.command_rad is not None
         scale = self._params.speed_scale
-        command = self.kinematics.step(
+        return self.kinematics.step(
             self.command_rad, self._velocity, self.setpoint(now_s), dt_s, scale
         )
-        return self._give(command, dt_s)
 
-    def give_joints(self, position_rad: FloatArray, dt_s: float) -> JointCommand:
-        """Command joint positions of a move; the target goes along."""
-        command = self._give(position_rad, dt_s)
-        self._rest(self.kinematics.fk(position_rad))
-        return command
+    def give(self, position_rad: FloatArray, dt_s: float) -> JointCommand:
+        """Command (n,) joint positions: the last gate, what does not pass it reaches no arm.
+
+        Raises:
+            UnsafeAction: not finite, outside the limits, or faster than the joints may go.
+        """
+        assert self.command_rad is not None and self.opening is not None
+        k = self.kinematics
+        if not np.all(np.isfinite(position_rad)):
+            raise UnsafeAction(f"command of {self.arm.name} is not finite")
+        if np.any(position_rad < k.lower - 1e-9) or np.any(position_rad > k.upper + 1e-9):
+            raise UnsafeAction(f"command of {self.arm.name} is outside the joint limits")
+        if np.any(np.abs(position_rad - self.command_rad) > k.velocity * dt_s + 1e-6):
+            raise UnsafeAction(f"command of {self.arm.name} is faster than the joints' limits")
+        if dt_s > 0:
+            self._velocity = (position_rad - self.command_rad) / dt_s
+        self.command_rad = position_rad
+        reach = self._opening_speed * self._params.speed_scale * dt_s
+        self.opening += float(np.clip(self._opening_target - self.opening, -reach, reach))
+        return JointCommand(self.arm.name, k.joints, position_rad.copy(), self.opening)
+
+    def arrive(self) -> None:
+        """Make the commanded pose the target: a joint move takes it along."""
+        assert self.command_rad is not None
+        self._rest(self.kinematics.fk(self.command_rad))
+
+    @property
+    def widest_opening(self) -> float:
+        """Of the gripper now and at the end of its way, the wider one; open before the first."""
+        return 1.0 if self.opening is None else max(self.opening, self._opening_target)
 
     def behind(self, now_s: float) -> str:
         """Which joint has not followed its command for too long, or ""."""
@@ -181,23 +224,6 @@ class ArmTrack:
         if measured is None or self.command_rad is None:
             return 0.0
         return float(np.max(np.abs(self.command_rad - measured)))
-
-    def _give(self, position_rad: FloatArray, dt_s: float) -> JointCommand:
-        """The last gate: what does not pass it reaches no arm."""
-        assert self.command_rad is not None and self.opening is not None
-        k = self.kinematics
-        if not np.all(np.isfinite(position_rad)):
-            raise UnsafeAction(f"command of {self.arm.name} is not finite")
-        if np.any(position_rad < k.lower - 1e-9) or np.any(position_rad > k.upper + 1e-9):
-            raise UnsafeAction(f"command of {self.arm.name} is outside the joint limits")
-        if np.any(np.abs(position_rad - self.command_rad) > k.velocity * dt_s + 1e-6):
-            raise UnsafeAction(f"command of {self.arm.name} is faster than the joints' limits")
-        if dt_s > 0:
-            self._velocity = (position_rad - self.command_rad) / dt_s
-        self.command_rad = position_rad
-        reach = self._opening_speed * self._params.speed_scale * dt_s
-        self.opening += float(np.clip(self._opening_target - self.opening, -reach, reach))
-        return JointCommand(self.arm.name, k.joints, position_rad.copy(), self.opening)
 
     def _rest(self, pose: Pose) -> None:
         self.target = pose

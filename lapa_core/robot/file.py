@@ -55,7 +55,7 @@ def parse(content: object, source: str) -> Robot:
         step_time_s=top.positive("step_time_s"),
         world_frame=top.text("world_frame"),
         table_z_m=top.number("table_z_m"),
-        arms=(arms := tuple(_arm(s) for s in top.sections("arms"))),
+        arms=(arms := tuple(_arm(s, Path(source)) for s in top.sections("arms"))),
         collision=_collision(top.section("collision"), len(arms)),
         cameras=tuple(_camera(s) for s in top.sections("cameras")),
         source=source,
@@ -70,12 +70,12 @@ def parse(content: object, source: str) -> Robot:
     return robot
 
 
-def _arm(s: Section) -> Arm:
+def _arm(s: Section, file: Path) -> Arm:
     joints = s.names("joints")
     base, box, step = s.section("base_in_world"), s.section("workspace"), s.section("max_step")
     arm = Arm(
         name=s.text("name"),
-        urdf=s.text("urdf"),
+        urdf=_urdf(s.text("urdf"), file),
         joint_states=s.text("joint_states"),
         base_frame=s.text("base_frame"),
         base_xyz_m=base.vector("xyz_m", 3),
@@ -100,6 +100,12 @@ def _arm(s: Section) -> Arm:
             f"upper {arm.workspace_upper_m.tolist()} on every axis"
         )
     return arm
+
+
+def _urdf(name: str, file: Path) -> str:
+    """A URDF beside the robot file goes before one of that name in `urdf/`."""
+    beside = file.parent / name
+    return str(beside.resolve()) if beside.is_file() else name
 
 
 def _gripper(s: Section) -> Gripper:

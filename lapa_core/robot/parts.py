@@ -12,6 +12,7 @@ from typing import Literal
 
 from lapa_core.errors import ConfigError, unknown
 from lapa_core.robot.drivers import BACKENDS, Drivers, require
+from lapa_core.rotation import rotation_from_rpy
 from lapa_core.types import FloatArray, dimension_names
 
 WORLD = "world"  # what a camera that no arm carries is attached to
@@ -53,7 +54,8 @@ class Arm:
 
     Attributes:
         name: prefix of its dimensions, and of its topics here.
-        urdf: file in `urdf/` (xacro or plain URDF), or an absolute path.
+        urdf: file (xacro or plain URDF) beside the robot file or in `urdf/`, an absolute path, or
+            `package://<package>/<path>`.
         joint_states: topic of its measured joints, relative to the robot's namespace.
         base_frame: TF frame its deltas and poses are given in.
         base_xyz_m, base_rpy_rad: (3,) pose of the base in the world.
@@ -83,6 +85,12 @@ class Arm:
     start_rad: FloatArray
     park_rad: FloatArray
     drivers: Drivers
+
+    @property
+    def base_rotation(self) -> FloatArray:
+        """(3, 3) that turns vectors in the base's axes into vectors in the world's."""
+        roll, pitch, yaw = (float(v) for v in self.base_rpy_rad)
+        return rotation_from_rpy(roll, pitch, yaw)
 
 
 @dataclass(frozen=True)

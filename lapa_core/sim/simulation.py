@@ -23,10 +23,11 @@ from lapa_core.control.compose import Pose
 from lapa_core.errors import ConfigError, DataError, unknown
 from lapa_core.robot import Arm, Robot
 from lapa_core.sim import world
+from lapa_core.sim.layout import BLOCK_EDGE_M, layout
 from lapa_core.types import FloatArray, ImageArray
 
-_PLACE_LOWER_M, _PLACE_UPPER_M = (0.20, -0.04), (0.38, 0.16)  # where `reset` puts the blocks
-_PLACE_GAP_M = 0.055
+_PLACE_GAP_M = 0.055  # between the middles of two blocks
+_PLACE_TRIALS = 100  # of one block, before all are placed anew
 _STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 
 
@@ -53,6 +54,7 @@ class Simulation:
     Attributes:
         robot: the robot it was built from.
         timestep: seconds of one physics step.
+        layout: where the table stands and the objects are put.
     """
 
     def __init__(self, robot: Robot, seed: int = 0, timestep: float = 0.002) -> None:
@@ -66,8 +68,10 @@ class Simulation:
         self.robot = robot
         self.timestep = timestep
         self._descriptions = {a.name: descriptions.for_arm(a) for a in robot.arms}
+        self.layout = layout(robot)
         try:
-            self._model = world.build(robot, self._descriptions, timestep).compile()
+            spec = world.build(robot, self._descriptions, self.layout, timestep)
+            self._model = spec.compile()
         except ValueError as error:
             raise ConfigError(f"{robot.source}: MuJoCo cannot build it: {error}") from None
         self._data = mujoco.MjData(self._model)
@@ -96,19 +100,14 @@ class Simulation:
             self._seed = self._seed if seed is None else seed
             mujoco.mj_resetData(self._model, self._data)
             for arm in self.robot.arms:
-                park = dict(zip(arm.joints, arm.park_rad, strict=True))
-                for name, joint in self._descriptions[arm.name].joints.items():
-                    if name in park:
-                        value = float(park[name])
-                    elif name == arm.gripper.joint:
-                        value = arm.gripper.open
-                    elif joint.mimics == arm.gripper.joint:
-                        value = joint.multiplier * arm.gripper.open + joint.offset
-                    else:
-                        continue
-                    self._data.joint(f"{arm.name}/{name}").qpos[0] = value
-                targets = {**park, arm.gripper.joint: arm.gripper.open}
-                self.set_command(arm.name, {k: float(v) for k, v in targets.items()})
+                targets = dict(zip(arm.joints, map(float, arm.park_rad), strict=True))
+                targets[arm.gripper.joint] = arm.gripper.open
+                for name in self._joints[arm.name]:
+                    leader, scale, offset = self._follows(arm.name, name)
+                    if leader in targets:
+                        value = scale * targets[leader] + offset
+                        self._data.joint(f"{arm.name}/{name}").qpos[0] = value
+                self.set_command(arm.name, targets)
             self._place_blocks(np.random.default_rng(self._seed))
             mujoco.mj_forward(self._model, self._data)
 
@@ -147,27 +146,19 @@ class Simulation:
         The gripper's motor angle is computed from the finger; its velocity is reported as 0,
         as is that of the fingers by the Interbotix driver.
         """
-        owner = self.robot.arm(arm)
-        names, description = self._joints[arm], self._descriptions[arm]
-        linkage, finger_joint = description.linkage, owner.gripper.joint
+        owner, names = self.robot.arm(arm), self._joints[arm]
+        linkage = self._descriptions[arm].linkage
         position, velocity = np.zeros(len(names)), np.zeros(len(names))
         with self._lock:
-            finger = float(self._data.qpos[self._addresses[arm, finger_joint].qpos])
             for i, name in enumerate(names):
-                joint = description.joints[name]
-                if name in owner.joints:
-                    address = self._addresses[arm, name]
-                    position[i] = self._data.qpos[address.qpos]
-                    velocity[i] = self._data.qvel[address.dof]
-                elif name == finger_joint:
-                    position[i] = finger
-                elif joint.mimics == finger_joint:
-                    position[i] = joint.multiplier * finger + joint.offset
-                elif linkage is not None and name == linkage.joint:
-                    # Contacts push a finger a little past its soft limit; the real crank stops.
-                    ends = linkage.arm_m - linkage.horn_m, linkage.arm_m + linkage.horn_m
-                    stopped = min(max(finger, ends[0]), ends[1])
-                    position[i] = gripper.angle_from_finger(linkage, stopped)
+                if linkage is not None and name == linkage.joint:
+                    position[i] = self._motor_angle(arm, linkage)
+                    continue
+                leader, scale, offset = self._follows(arm, name)
+                joint = self._data.joint(f"{arm}/{leader}")
+                position[i] = scale * float(joint.qpos[0]) + offset
+                if leader != owner.gripper.joint:
+                    velocity[i] = scale * float(joint.qvel[0])
         return names, position, velocity
 
     def tool_pose(self, arm: str) -> Pose:
@@ -180,6 +171,13 @@ class Simulation:
             base_R, tool_R = base.xmat.reshape(3, 3), tool.xmat.reshape(3, 3)
             return Pose(base_R.T @ (tool.xpos - base.xpos), base_R.T @ tool_R)
 
+    def camera_xyz_m(self, camera: str) -> FloatArray:
+        """(3,) where a camera is in the world now."""
+        self.robot.camera(camera)
+        with self._lock:
+            place: FloatArray = self._data.cam(camera).xpos.copy()
+        return place
+
     def object_poses(self) -> dict[str, Pose]:
         """Poses of the blocks and the bin in the world."""
         with self._lock:
@@ -187,13 +185,30 @@ class Simulation:
             return {n: Pose(b.xpos.copy(), b.xmat.reshape(3, 3).copy()) for n, b in bodies.items()}
 
     def contacts(self) -> list[tuple[str, str]]:
-        """Pairs of touching bodies, each sorted, without repeats; the table counts as one."""
+        """Pairs of touching bodies, each sorted, without repeats; the table counts as one.
+
+        Links are named `<arm>/<link>`. Links of one arm count where their shapes must not
+        overlap, which is everywhere but at the joints (`lapa_core.rigid`).
+        """
         with self._lock:
             pairs = {
                 tuple(sorted((self._touching(c.geom1), self._touching(c.geom2))))
                 for c in self._data.contact[: self._data.ncon]
             }
         return sorted((a, b) for a, b in pairs)
+
+    def violations(self) -> list[tuple[str, str]]:
+        """The contacts that a robot must avoid: of an arm with itself, an arm or the table.
+
+        Blocks and bin are there to be touched. A base on the table is no contact for the
+        physics, as neither of them moves.
+        """
+        arms = {a.name for a in self.robot.arms}
+
+        def must_not_touch(body: str) -> bool:
+            return body == world.TABLE or body.partition("/")[0] in arms
+
+        return [(a, b) for a, b in self.contacts() if must_not_touch(a) and must_not_touch(b)]
 
     def snapshot(self) -> FloatArray:
         """The whole state of the physics, for `render_snapshot`."""
@@ -264,17 +279,38 @@ class Simulation:
 
     def _place_blocks(self, rng: np.random.Generator) -> None:
         """Blocks at random places that do not touch, drawn one after the other."""
+        place = self.layout
         placed: list[FloatArray] = []
-        for name in world.BLOCKS:
-            while True:
-                xy = rng.uniform(_PLACE_LOWER_M, _PLACE_UPPER_M)
+        turns: list[float] = []
+        while len(placed) < len(world.BLOCKS):
+            for _ in range(_PLACE_TRIALS):
+                xy = rng.uniform(place.blocks_lower, place.blocks_upper)
                 if all(np.linalg.norm(xy - other) >= _PLACE_GAP_M for other in placed):
+                    placed.append(xy)
+                    turns.append(rng.uniform(-math.pi, math.pi))
                     break
-            placed.append(xy)
-            half_turn = rng.uniform(-math.pi, math.pi) / 2
+            else:  # the first ones left no room for this one
+                placed, turns = [], []
+        height = place.table_z_m + BLOCK_EDGE_M / 2
+        for name, xy, turn in zip(world.BLOCKS, placed, turns, strict=True):
             self._data.joint(name).qpos[:] = [
-                *xy, world.BLOCK_EDGE_M / 2, math.cos(half_turn), 0.0, 0.0, math.sin(half_turn)
+                *xy, height, math.cos(turn / 2), 0.0, 0.0, math.sin(turn / 2)
             ]  # fmt: skip
+
+    def _motor_angle(self, arm: str, linkage: descriptions.Linkage) -> float:
+        finger = float(self._data.joint(f"{arm}/{linkage.finger}").qpos[0])
+        # Contacts push a finger a little past its soft limit; the real crank stops.
+        ends = linkage.arm_m - linkage.horn_m, linkage.arm_m + linkage.horn_m
+        return gripper.angle_from_finger(linkage, min(max(finger, ends[0]), ends[1]))
+
+    def _follows(self, arm: str, joint: str) -> tuple[str, float, float]:
+        """The joint that this one mimics in the end, itself if none: position = scale * x + c."""
+        joints = self._descriptions[arm].joints
+        scale, offset = 1.0, 0.0
+        while joints[joint].mimics:
+            scale, offset = scale * joints[joint].multiplier, scale * joints[joint].offset + offset
+            joint = joints[joint].mimics
+        return joint, scale, offset
 
     def _touching(self, geom: int) -> str:
         body = int(self._model.geom_bodyid[geom])

@@ -3,20 +3,23 @@
 """The scene around a robot: table, blocks, bin, light, cameras and the servos of its arms.
 
 Names: everything of an arm is prefixed `<arm>/`, as two arms have equal joint and link names.
-World frame: z up, the table's top at z = 0, which is the height of the arms' bases.
+World frame: z up; what stands where on the table is decided in `layout`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 
 import mujoco
 import numpy as np
 
 from lapa_core import description as descriptions
 from lapa_core.description import Description
-from lapa_core.errors import ConfigError
-from lapa_core.robot import Arm, Camera, Robot
+from lapa_core.errors import ConfigError, unknown
+from lapa_core.rigid import neighbours, rigid_groups
+from lapa_core.robot import WORLD, Arm, Camera, Robot
+from lapa_core.sim.layout import BIN_HALF_M, BLOCK_EDGE_M, Layout
 from lapa_core.types import FloatArray
 
 # Full colours, so that a picture of 256 pixels tells the blocks apart.
@@ -26,16 +29,16 @@ BLOCKS: Mapping[str, tuple[float, float, float, float]] = {
     "blue_block": (0.10, 0.20, 0.75, 1.0),
     "yellow_block": (0.90, 0.75, 0.05, 1.0),
 }
-BLOCK_EDGE_M = 0.032  # the WidowX gripper opens to 44 mm here
 BLOCK_MASS_KG = 0.03
+TABLE = "table"
+TABLE_HALF_THICKNESS_M = 0.02
 BIN = "bin"
-BIN_XY_M = (0.36, -0.13)
-BIN_HALF_M = 0.055
 BIN_HEIGHT_M = 0.035
 
 # Servos, chosen by their step response and not identified from real ones: a step of 0.3 rad is
 # nine tenths done in 0.11 to 0.16 s on every joint, without overshoot (docs/control.md).
-SERVO_STIFFNESS = 300.0  # [N m/rad]
+SERVO_STIFFNESS = 300.0  # [N m/rad], or more where the arm behind the joint is heavier:
+SERVO_FREQUENCY = 30.0  # [rad/s] of the least stiff joint, with all links stretched out
 SERVO_LAG_S = 0.05  # damping = stiffness * this: a moving joint stays this far behind its target
 ARMATURE = 0.02  # [kg m2] rotor and gear, seen from the joint
 FINGER_STIFFNESS = 800.0  # [N/m]
@@ -43,11 +46,13 @@ FINGER_DAMPING = 20.0  # [N s/m]
 FINGER_ARMATURE = 0.2  # [kg] rotor and gear, seen from the finger
 
 MIN_FRAME = (640, 480)  # pictures up to this size can be asked for, whatever the cameras have
-WORLD_BIT = 1
 
 
 def build(
-    robot: Robot, arm_descriptions: Mapping[str, Description], timestep_s: float
+    robot: Robot,
+    arm_descriptions: Mapping[str, Description],
+    scene: Layout,
+    timestep_s: float,
 ) -> mujoco.MjSpec:
     """The whole scene of a robot, uncompiled.
 
@@ -61,14 +66,15 @@ def build(
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC  # blocks slip less in the fingers
     spec.option.impratio = 10.0
     _look(spec, robot)
-    _table(spec)
-    _bin(spec)
+    _table(spec, scene)
+    _bin(spec, scene)
     for name, colour in BLOCKS.items():
-        _block(spec, name, colour)
+        _block(spec, name, colour, scene)
+    for arm in robot.arms:
+        _arm(spec, arm, arm_descriptions[arm.name])
+        _exclude(spec, arm, arm_descriptions[arm.name], robot.collision.ignore)
     for camera in robot.cameras:
-        _camera(spec, camera)
-    for index, arm in enumerate(robot.arms):
-        _arm(spec, arm, arm_descriptions[arm.name], index)
+        _camera(spec, camera, f"{robot.source}: camera {camera.name}")
     return spec
 
 
@@ -116,19 +122,20 @@ def _look(spec: mujoco.MjSpec, robot: Robot) -> None:
     )
 
 
-def _table(spec: mujoco.MjSpec) -> None:
+def _table(spec: mujoco.MjSpec, scene: Layout) -> None:
+    middle, half = scene.table_lower + scene.table_upper, scene.table_upper - scene.table_lower
     spec.worldbody.add_geom(
-        name="table",
+        name=TABLE,
         type=mujoco.mjtGeom.mjGEOM_BOX,
-        size=[0.45, 0.6, 0.02],
-        pos=[0.25, 0.0, -0.02],
+        size=[*(half / 2), TABLE_HALF_THICKNESS_M],
+        pos=[*(middle / 2), scene.table_z_m - TABLE_HALF_THICKNESS_M],
         rgba=[0.62, 0.50, 0.38, 1.0],
         friction=[0.8, 0.005, 0.0001],
     )
 
 
-def _bin(spec: mujoco.MjSpec) -> None:
-    body = spec.worldbody.add_body(name=BIN, pos=[*BIN_XY_M, 0.0])
+def _bin(spec: mujoco.MjSpec, scene: Layout) -> None:
+    body = spec.worldbody.add_body(name=BIN, pos=[*scene.bin_xy, scene.table_z_m])
     wall, half, height = 0.003, BIN_HALF_M, BIN_HEIGHT_M
     parts = {
         "floor": ([half, half, wall], [0, 0, wall]),
@@ -147,8 +154,11 @@ def _bin(spec: mujoco.MjSpec) -> None:
         )
 
 
-def _block(spec: mujoco.MjSpec, name: str, colour: tuple[float, float, float, float]) -> None:
-    body = spec.worldbody.add_body(name=name, pos=[0.3, 0.0, BLOCK_EDGE_M / 2])
+def _block(
+    spec: mujoco.MjSpec, name: str, colour: tuple[float, float, float, float], scene: Layout
+) -> None:
+    middle = (scene.blocks_lower + scene.blocks_upper) / 2
+    body = spec.worldbody.add_body(name=name, pos=[*middle, scene.table_z_m + BLOCK_EDGE_M / 2])
     body.add_freejoint(name=name)
     body.add_geom(
         name=name,
@@ -161,25 +171,25 @@ def _block(spec: mujoco.MjSpec, name: str, colour: tuple[float, float, float, fl
     )
 
 
-def _camera(spec: mujoco.MjSpec, camera: Camera) -> None:
-    axes = camera_axes(camera.forward)
+def _camera(spec: mujoco.MjSpec, camera: Camera, where: str) -> None:
+    """A camera in the world, or carried by a link, whose axes its pose is then given in."""
+    body = spec.worldbody
+    if camera.attached_to != WORLD:
+        body = spec.body(camera.attached_to)
+        if body is None:
+            links = [b.name for b in spec.bodies if "/" in b.name]
+            raise ConfigError(unknown("attached_to", camera.attached_to, [WORLD, *links], where))
     quat = np.empty(4)
-    mujoco.mju_mat2Quat(quat, axes.ravel())
-    spec.worldbody.add_camera(
-        name=camera.name, pos=camera.position_m, quat=quat, fovy=camera.fovy_deg
-    )
+    mujoco.mju_mat2Quat(quat, camera_axes(camera.forward).ravel())
+    body.add_camera(name=camera.name, pos=camera.position_m, quat=quat, fovy=camera.fovy_deg)
 
 
-def _arm(spec: mujoco.MjSpec, arm: Arm, description: Description, index: int) -> None:
+def _arm(spec: mujoco.MjSpec, arm: Arm, description: Description) -> None:
     child = descriptions.to_spec(description)
     if description.linkage is not None:
         # The motor's angle follows from the finger by the linkage; a joint of its own would spin.
         child.delete(child.joint(description.linkage.joint))
-    bit = WORLD_BIT << (index + 1)
     for geom in child.geoms:
-        # An arm touches the world and other arms, not itself: its plain shapes overlap at the
-        # joints, which the real covers do not.
-        geom.contype, geom.conaffinity = bit, ~bit & 0x7FFFFFFF
         geom.friction = [1.2, 0.01, 0.0001]
         geom.condim = 4
     for body in child.bodies[1:]:
@@ -187,21 +197,72 @@ def _arm(spec: mujoco.MjSpec, arm: Arm, description: Description, index: int) ->
     for joint in child.joints:
         turning = joint.type == mujoco.mjtJoint.mjJNT_HINGE
         joint.armature = ARMATURE if turning else FINGER_ARMATURE
+    stiffness = _stiffnesses(child, arm)
     roll, pitch, yaw = (float(v) for v in arm.base_rpy_rad)
     quat = np.empty(4)
     mujoco.mju_euler2Quat(quat, np.array([roll, pitch, yaw]), "XYZ")  # fixed axes, as URDF's rpy
     frame = spec.worldbody.add_frame(pos=arm.base_xyz_m, quat=quat)
     spec.attach(child, prefix=f"{arm.name}/", frame=frame)
     for name in (*arm.joints, arm.gripper.joint):
-        joint = description.joints[name]
-        turning = joint.kind != "prismatic"
-        stiffness = SERVO_STIFFNESS if turning else FINGER_STIFFNESS
-        damping = SERVO_STIFFNESS * SERVO_LAG_S if turning else FINGER_DAMPING
-        actuator = spec.add_actuator(name=f"{arm.name}/{name}", target=f"{arm.name}/{name}")
-        actuator.trntype = mujoco.mjtTrn.mjTRN_JOINT
-        actuator.set_to_position(kp=stiffness, kv=damping)
+        _servo(spec, f"{arm.name}/{name}", description.joints[name], stiffness.get(name))
+
+
+def _servo(
+    spec: mujoco.MjSpec, name: str, joint: descriptions.Joint, stiffness: float | None
+) -> None:
+    """A position servo of an arm's joint, or of a gripper's where no stiffness is given."""
+    if stiffness is not None:
+        damping = stiffness * SERVO_LAG_S
+    elif joint.kind == "prismatic":
+        stiffness, damping = FINGER_STIFFNESS, FINGER_DAMPING
+    else:
+        stiffness, damping = SERVO_STIFFNESS, SERVO_STIFFNESS * SERVO_LAG_S
+    actuator = spec.add_actuator(name=name, target=name)
+    actuator.trntype = mujoco.mjtTrn.mjTRN_JOINT
+    actuator.set_to_position(kp=stiffness, kv=damping)
+    if np.isfinite(joint.effort):
         actuator.forcelimited = True
         actuator.forcerange = [-joint.effort, joint.effort]
-        if np.isfinite(joint.lower):
-            actuator.ctrllimited = True
-            actuator.ctrlrange = [joint.lower, joint.upper]
+    if np.isfinite(joint.lower):
+        actuator.ctrllimited = True
+        actuator.ctrlrange = [joint.lower, joint.upper]
+
+
+def _stiffnesses(child: mujoco.MjSpec, arm: Arm) -> dict[str, float]:
+    """Stiffness of each arm joint's servo [N m/rad]: enough for the inertia it has to turn.
+
+    The inertia is the largest of those at joints zero and at the robot file's two poses.
+    """
+    model = child.compile()
+    data = mujoco.MjData(model)
+    inertia = np.zeros(len(arm.joints))
+    for pose in (np.zeros(len(arm.joints)), arm.start_rad, arm.park_rad):
+        for name, position in zip(arm.joints, pose, strict=True):
+            data.joint(name).qpos[0] = position
+        mujoco.mj_forward(model, data)
+        for index, name in enumerate(arm.joints):
+            along = np.zeros(model.nv)
+            along[model.joint(name).dofadr[0]] = 1.0
+            force = np.empty(model.nv)
+            mujoco.mj_mulM(model, data, force, along)
+            inertia[index] = max(inertia[index], float(force @ along))
+    values = np.maximum(SERVO_STIFFNESS, SERVO_FREQUENCY**2 * inertia)
+    return dict(zip(arm.joints, map(float, values), strict=True))
+
+
+def _exclude(
+    spec: mujoco.MjSpec,
+    arm: Arm,
+    description: Description,
+    ignore: tuple[tuple[str, str], ...],
+) -> None:
+    """Let the shapes of neighbouring links overlap: at the joints the real covers meet.
+
+    All other links of an arm touch each other, as they touch the world and other arms.
+    """
+    groups, near = rigid_groups(description), neighbours(description)
+    near |= {frozenset((groups[a], groups[b])) for a, b in ignore if {a, b} <= set(groups)}
+    for one, other in combinations(description.links, 2):
+        ends = frozenset((groups[one], groups[other]))
+        if len(ends) == 1 or ends in near:
+            spec.add_exclude(bodyname1=f"{arm.name}/{one}", bodyname2=f"{arm.name}/{other}")

@@ -40,16 +40,33 @@ SLIST = {
         [1, 0, 0, 0, 0.42705, 0],
     ],
 }
-M_XYZ = {"wx250s": [0.458325, 0, 0.36065], "vx300s": [0.536494, 0, 0.42705]}
+SLIST["wx250"] = [row for i, row in enumerate(SLIST["wx250s"]) if i != 3]  # no forearm_roll
+SLIST["aloha_vx300s"] = SLIST["vx300s"]
+M_XYZ = {
+    "wx250": [0.458325, 0, 0.36065],
+    "wx250s": [0.458325, 0, 0.36065],
+    "vx300s": [0.536494, 0, 0.42705],
+    "aloha_vx300s": [0.536494, 0, 0.42705],
+}
 LOWER = {
+    "wx250": [-3.1415827, -1.8849556, -2.1467550, -1.7453293, -3.1415827],
+    "aloha_vx300s": [-3.1415827, -1.8500490, -1.7627825, -3.1415827, -1.8675023, -3.1415827],
     "wx250s": [-3.1415827, -1.8849556, -2.1467550, -3.1415827, -1.7453293, -3.1415827],
     "vx300s": [-3.1415827, -1.8500490, -1.7627825, -3.1415827, -1.8675023, -3.1415827],
 }
 UPPER = {
+    "wx250": [3.1415827, 1.9896753, 1.6057029, 2.1467550, 3.1415827],
+    "aloha_vx300s": [3.1415827, 1.2566371, 1.6057029, 3.1415827, 2.2340214, 3.1415827],
     "wx250s": [3.1415827, 1.9896753, 1.6057029, 3.1415827, 2.1467550, 3.1415827],
     "vx300s": [3.1415827, 1.2566371, 1.6057029, 3.1415827, 2.2340214, 3.1415827],
 }
-FINGER = {"wx250s": (0.015, 0.037), "vx300s": (0.021, 0.057)}
+FINGER = {
+    "wx250": (0.015, 0.037),
+    "wx250s": (0.015, 0.037),
+    "vx300s": (0.021, 0.057),
+    # Interbotix's 0.057 would stop ALOHA 2's fingers on their way: arm + horn, the linkage's end.
+    "aloha_vx300s": (0.021, 0.0625),
+}
 
 
 def product_of_exponentials(model: str, position_rad: Sequence[float]) -> np.ndarray:
@@ -71,18 +88,7 @@ def wx250s() -> Robot:
 
 
 def vx300s() -> Robot:
-    """The one-arm robot with the larger arm in the same cell."""
-    robot = wx250s()
-    gripper = dataclasses.replace(robot.arms[0].gripper, closed=0.021, open=0.057)
-    arm = dataclasses.replace(
-        robot.arms[0],
-        name="vx300s",
-        urdf="vx300s.urdf.xacro",
-        gripper=gripper,
-        start_rad=np.array([0.0, 0.022, 0.183, 0.0, 1.366, 0.0]),
-        park_rad=np.array([0.0, -1.80, 1.55, 0.0, 0.8, 0.0]),
-    )
-    return dataclasses.replace(robot, arms=(arm,))
+    return robots.load("vx300s")
 
 
 def two_arms() -> Robot:
@@ -99,7 +105,7 @@ def two_arms() -> Robot:
             base_rpy_rad=np.array([0.0, 0.0, yaw]),
         )
 
-    arms = (arm("left", 0.0, 0.0), arm("right", 0.65, np.pi))
+    arms = (arm("left", 0.0, 0.0), arm("right", 0.9, np.pi))
     collision = dataclasses.replace(robot.collision, arms_m=0.02)
     return dataclasses.replace(robot, arms=arms, collision=collision, backend="ros2_control")
 
@@ -170,10 +176,12 @@ class Rig:
             self.send(delta, source)
             self.run(self.robot.step_time_s)
 
-    def go_to_start(self) -> None:
+    def go_to_start(self, *names: str) -> None:
+        """Bring these arms (none named: all) to their start pose; the others stay parked."""
         self.run(0.1)
         self.controller.enable(self.now_s)
-        self.controller.move_to("start", self.now_s)
+        goals = {a.name: a.start_rad if a.name in names else a.park_rad for a in self.robot.arms}
+        self.controller.move_to(goals if names else "start", self.now_s)
         self.run(9.0)
         assert not self.status.moving
 

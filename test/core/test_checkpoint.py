@@ -91,13 +91,14 @@ def test_weights_cut_short_are_refused(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2}, "format 2, made by a newer lapa_ros, not readable here; valid: 1"),
-        ({"format": 0}, "format 0, not readable here"),
+        ({"format": 3}, "format 3, made by a newer lapa_ros, not readable here; valid: 2"),
+        ({"format": 1}, "format 1, made by an older lapa_ros, not readable here; valid: 2"),
         ({"kind": "reward"}, "unknown kind 'reward'"),
         ({"num_tokens": 8}, "8 tokens are not 1 steps of 7 dimensions"),
         ({"center_crop": 1}, "center_crop is missing or wrong"),
         ({"colour": "red"}, "unknown key 'colour'"),
         ({"cameras": [1]}, "cameras must list names"),
+        ({"gripper": "open"}, r"unknown gripper 'open'.*'open_is_one'.*'open_is_zero'"),
         ({"step_time_s": 0}, "must all be above 0"),
     ],
 )

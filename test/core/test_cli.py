@@ -54,7 +54,7 @@ def test_every_command_has_help(capsys, name):
 
 
 def test_errors_are_one_line_and_code_two(capsys, tmp_path):
-    for argv in (("info", tmp_path), ("init", tmp_path / "x", "--robot", "wx250")):
+    for argv in (("info", tmp_path), ("init", tmp_path / "x", "--robot", "wx25")):
         code, out, err = run(capsys, *argv)
         assert code == 2 and out == ""
         assert err.startswith(f"lapa {argv[0]}: ") and err.count("\n") == 1

@@ -170,11 +170,11 @@ def test_silence_holds_with_the_policys_own_words_and_the_next_chunk_recovers() 
     told = bench.tick(45)
     state, reason = bench.authority
     assert state == "hold"
-    assert reason.startswith("policy silent 0.5") and reason.endswith(
+    assert reason.startswith("policy silent 0.2") and reason.endswith(
         ": camera front silent 1.2 s"
     )
-    # 0.2 s step + 0.5 s silence, then nothing.
-    assert sum(t is not None for t in told) == pytest.approx(35, abs=2)
+    # 0.2 s step + 0.2 s silence, then nothing.
+    assert sum(t is not None for t in told) == pytest.approx(20, abs=2)
     bench.send(0.001)
     bench.tick()
     assert bench.authority == ("policy", "following policy")
@@ -453,9 +453,10 @@ def test_executed_is_what_the_arm_was_told() -> None:
         assert chunk.frame_id == bench.robot.base_frame
         pose = compose(pose, chunk.deltas[0])
     np.testing.assert_allclose(pose.xyz_m, bench.status.target["wx250s"].xyz_m, atol=1e-9)
-    assert pose.xyz_m[2] == pytest.approx(0.005)  # the last one met the table
+    # The last ones met the table: the tips pass the tool by 4 mm and stay 3 mm above it.
+    assert 0.007 <= pose.xyz_m[2] <= 0.009
     assert bench.status.interventions["clamp_translation"] == 1
-    assert bench.status.interventions["workspace"] == 1
+    assert bench.status.interventions["collision"] == 1
     assert bench.controller.take_executed() == []
 
 

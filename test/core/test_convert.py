@@ -165,7 +165,9 @@ def convert(released, params: Path, out: Path, **changes) -> None:
     bare = convert_lapa.Sources(params, changes.get("vqgan", released.vqgan), released.tokenizer)
     from lapa_core.model.interface import Interface
 
-    facts = Interface("latent", "unstated", (), ("front",), 0.2, 1, 4, False, True, "test")
+    facts = Interface(
+        "latent", "unstated", (), ("front",), 0.2, 1, 4, False, True, "test", "unstated"
+    )
     vqgan = convert_vqgan.read_vqgan_config(released.vqgan_config)
     convert_lapa.convert(bare, out, config, vqgan, facts, None)
 

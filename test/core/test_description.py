@@ -16,11 +16,20 @@ import pytest
 from lapa_core import description
 from lapa_core.errors import ConfigError
 
-MODELS = ("wx250s", "vx300s")
-JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate")
+MODELS = ("wx250", "wx250s", "vx300s", "aloha_vx300s")
+EFFORT = {
+    "waist": 10, "shoulder": 20, "elbow": 15,
+    "forearm_roll": 2, "wrist_angle": 5, "wrist_rotate": 1,
+}  # fmt: skip
+ALL_JOINTS = tuple(EFFORT)
 MINIMAL = """<robot name="r"><link name="a"/><link name="b"/>
 <joint name="j" type="revolute"><parent link="a"/><child link="b"/>
 <limit lower="-1" upper="1" effort="1" velocity="1"/></joint></robot>"""
+
+
+def joints_of(model: str) -> list[str]:
+    """In the order of the driver; the WidowX 250 without S has no forearm_roll."""
+    return [n for n in ALL_JOINTS if model != "wx250" or n != "forearm_roll"]
 
 
 def compiled(model: str) -> mujoco.MjModel:
@@ -43,7 +52,7 @@ def test_screw_axes_equal_the_published_ones(model: str) -> None:
     m = compiled(model)
     data = mujoco.MjData(m)
     mujoco.mj_kinematics(m, data)
-    for name, published in zip(JOINTS, arms.SLIST[model], strict=True):
+    for name, published in zip(joints_of(model), arms.SLIST[model], strict=True):
         joint = data.joint(name)
         screw = np.concatenate([joint.xaxis, -np.cross(joint.xaxis, joint.xanchor)])
         np.testing.assert_allclose(screw, published, atol=1e-6, err_msg=name)
@@ -51,23 +60,23 @@ def test_screw_axes_equal_the_published_ones(model: str) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_limits_are_the_published_ones(model: str) -> None:
-    joints = description.load(f"{model}.urdf.xacro").joints
-    np.testing.assert_allclose([joints[n].lower for n in JOINTS], arms.LOWER[model], atol=1e-6)
-    np.testing.assert_allclose([joints[n].upper for n in JOINTS], arms.UPPER[model], atol=1e-6)
-    assert [joints[n].velocity for n in JOINTS] == pytest.approx([np.pi] * 6)
-    assert [joints[n].effort for n in JOINTS] == [10, 20, 15, 2, 5, 1]
+    joints, names = description.load(f"{model}.urdf.xacro").joints, joints_of(model)
+    np.testing.assert_allclose([joints[n].lower for n in names], arms.LOWER[model], atol=1e-6)
+    np.testing.assert_allclose([joints[n].upper for n in names], arms.UPPER[model], atol=1e-6)
+    assert [joints[n].velocity for n in names] == pytest.approx([np.pi] * len(names))
+    assert [joints[n].effort for n in names] == [EFFORT[n] for n in names]
     lower, upper = arms.FINGER[model]
     assert (joints["left_finger"].lower, joints["left_finger"].upper) == (lower, upper)
     assert (joints["right_finger"].lower, joints["right_finger"].upper) == (-upper, -lower)
     assert joints["right_finger"].mimics == "left_finger"
-    assert tuple(joints) == (*JOINTS, "gripper", "left_finger", "right_finger")
+    assert tuple(joints) == (*names, "gripper", "left_finger", "right_finger")
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_inertias_are_those_of_bodies_of_that_mass(model: str) -> None:
     """The published 1e-3 kg m2 on links of a gram is gone; MuJoCo checks the triangle rule."""
     m = compiled(model)
-    total = {"wx250s": 2.138, "vx300s": 3.742}[model]
+    total = {"wx250": 1.980, "wx250s": 2.138, "vx300s": 3.742, "aloha_vx300s": 3.742}[model]
     assert m.body_mass.sum() == pytest.approx(total, abs=0.01)
     for mass, inertia in zip(m.body_mass, m.body_inertia, strict=True):
         assert np.all(inertia <= mass * 0.2**2)  # no radius of gyration beyond 20 cm
@@ -82,6 +91,13 @@ def test_prefix_renames_links_and_nothing_else() -> None:
     root = ElementTree.fromstring(prefixed.urdf)
     ends = [e.get("link") for e in (*root.iter("parent"), *root.iter("child"))]
     assert all(e and e.startswith("left/") for e in ends)
+
+
+def test_shapes_have_the_colours_of_their_pictures() -> None:
+    """Pictures that models learn from must not turn grey because <visual> is not read."""
+    m = compiled("wx250s")
+    shown = {tuple(np.round(rgba[:3].astype(float), 2).tolist()) for rgba in m.geom_rgba}
+    assert shown == {(0.13, 0.13, 0.14), (0.32, 0.33, 0.35), (0.2, 0.2, 0.22)}
 
 
 def test_right_finger_mirrors_the_left_in_mujoco() -> None:
@@ -105,10 +121,11 @@ def test_a_mimic_that_mujoco_does_not_read_is_added_once() -> None:
     [
         ("<robot", "not XML"),
         ("<model/>", "root element must be <robot>"),
-        (MINIMAL.replace('velocity="1"', ""), "finite 'velocity'"),
+        (MINIMAL.replace('velocity="1"', 'velocity="fast"'), "finite 'velocity'"),
         (MINIMAL.replace('upper="1"', 'upper="nan"'), "finite 'upper'"),
         (MINIMAL.replace('upper="1"', 'upper="-2"'), "must be below"),
-        (MINIMAL.replace('effort="1"', 'effort="0"'), "above 0"),
+        (MINIMAL.replace('effort="1"', 'effort="-1"'), "effort must not be below 0"),
+        (MINIMAL.replace("<limit", "<bounds"), "a revolute joint needs <limit>"),
         (MINIMAL.replace('name="j"', ""), "lacks the attribute 'name'"),
         (MINIMAL.replace("<limit", "<mimic joint='k'/><limit"), "unknown mimicked joint 'k'"),
         (MINIMAL.replace('<link name="a"/>', '<link name="a"/><link name="c"/>'), "one link"),

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lapa_core.control.compose import Pose, rotation_from_rpy
+from lapa_core.control.compose import Pose
 from lapa_core.control.player import ChunkPlayer, Segment
+from lapa_core.rotation import rotation_from_rpy
 from lapa_core.types import ActionChunk, dimension_names
 
 NAMES = dimension_names(("arm",))

@@ -78,6 +78,50 @@ def test_two_arms_and_chunks_of_three_steps():
     )
 
 
+def with_polarity(made: robot.Robot, *polarities: str) -> robot.Robot:
+    """The robot with another gripper polarity an arm; the last one for the rest."""
+    arms = []
+    for index, arm in enumerate(made.arms):
+        polarity = polarities[min(index, len(polarities) - 1)]
+        gripper = dataclasses.replace(arm.gripper, polarity=polarity)
+        arms.append(dataclasses.replace(arm, gripper=gripper))
+    return dataclasses.replace(made, arms=tuple(arms))
+
+
+def test_a_gripper_learnt_upside_down_is_turned_in_the_chunk_alone():
+    """The same weights and bins: 0 for open in the data becomes 1 for open in the message."""
+    two = robot.load("bimanual_wx250s")
+    seen = observation(images={"cam_high": IMAGE})
+    plain = Policy(fresh.checkpoint("debug", two, seed=4)).infer(seen)
+    turned = Policy(fresh.checkpoint("debug", with_polarity(two, "open_is_zero"), seed=4))
+    decision = turned.infer(seen)
+    np.testing.assert_array_equal(decision.tokens, plain.tokens)
+    gripper = [6, 13]
+    assert not np.allclose(plain.chunk.deltas[0, gripper], 0.5)
+    np.testing.assert_allclose(
+        decision.chunk.deltas[0, gripper], 1.0 - plain.chunk.deltas[0, gripper]
+    )
+    others = [i for i in range(14) if i not in gripper]
+    np.testing.assert_array_equal(decision.chunk.deltas[0, others], plain.chunk.deltas[0, others])
+    bins = turned.checkpoint.actions.decode(decision.tokens)  # untouched below the interface
+    np.testing.assert_array_equal(bins, plain.chunk.deltas[0])
+
+
+def test_exchanging_the_gripper_twice_changes_nothing():
+    made = with_polarity(robot.load("wx250s"), "open_is_zero")
+    interface = for_robot(made, center_crop=False, trained=True, origin="test")
+    deltas = np.random.default_rng(0).uniform(size=(5, 7))
+    there = interface.exchange_gripper(deltas)
+    assert not np.array_equal(there, deltas)
+    np.testing.assert_allclose(interface.exchange_gripper(there), deltas)
+
+
+def test_a_robot_whose_grippers_disagree_has_no_policy():
+    mixed = with_polarity(robot.load("bimanual_wx250s"), "open_is_one", "open_is_zero")
+    with pytest.raises(CheckpointError, match=r"left open_is_one, right open_is_zero"):
+        fresh.checkpoint("debug", mixed)
+
+
 def test_another_robot_is_refused_with_every_difference(policy):
     wx250s = robot.load("wx250s")
     policy.check_robot(wx250s)
@@ -88,8 +132,10 @@ def test_another_robot_is_refused_with_every_difference(policy):
         arms=(dataclasses.replace(wx250s.arms[0], name="vx300s"),),
         cameras=(dataclasses.replace(wx250s.cameras[0], name="top"),),
     )
+    other = with_polarity(other, "open_is_zero")
     with pytest.raises(CheckpointError) as caught:
         policy.check_robot(other)
+    assert "gripper: checkpoint 'open_is_one', robot 'open_is_zero'" in str(caught.value)
     for part in ("robot:", "dimensions:", "cameras:", "step_time_s:", "vx300s/x", "'top'", "0.1"):
         assert part.strip("'") in str(caught.value), part
 

@@ -72,6 +72,16 @@ MISTAKES: list[tuple[str, Callable[[Content], None], list[str]]] = [
     ("same", _change(["arms", 0, "gripper", "open"], 0.015), ["open and closed are both"]),
     ("empty box", _change(["arms", 0, "workspace", "upper"], [0, 0, 0]), ["below"]),
     ("no cameras", _change(["cameras"], []), ["cameras", "at least one"]),
+    (
+        "no such place",
+        _change(["cameras", 0, "attached_to"], "gripper_link"),
+        ["camera front", "attached_to", "'wx250s/<link>'", "'world'"],
+    ),
+    ("no such arm", _change(["cameras", 0, "attached_to"], "left/gripper_link"), ["attached_to"]),
+    ("polarity", _change(["arms", 0, "gripper", "polarity"], "open"), ["'open_is_one'"]),
+    ("no driver", _change(["backend"], "moveit_servo"), ["drivers: moveit_servo"]),
+    ("a distance for one arm", _change(["collision", "arms_m"], 0.03), ["'arms_m'"]),
+    ("three links", _change(["collision", "ignore"], [["a", "b", "c"]]), ["ignore", "pairs"]),
     ("joint twice", _change(["arms", 0, "joints"], ["a", "a"]), ["twice"]),
 ]
 
@@ -98,6 +108,22 @@ def test_two_arms_or_cameras_of_one_name_are_refused(content: Content) -> None:
     content["cameras"].append(content["cameras"][0])
     with pytest.raises(ConfigError, match="camera front given more than once"):
         robot.parse(content, "mine.yaml")
+
+
+def test_two_arms_need_a_distance_between_them() -> None:
+    text = paths.share("config/robots/bimanual_wx250s.yaml").read_text(encoding="utf-8")
+    content = yaml.safe_load(text)
+    del content["collision"]["arms_m"]
+    with pytest.raises(ConfigError, match="'arms_m' is missing"):
+        robot.parse(content, "mine.yaml")
+
+
+def test_a_urdf_beside_the_robot_file_comes_first(content: Content, tmp_path: Path) -> None:
+    (tmp_path / "wx250s.urdf.xacro").write_text("<robot/>")
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    arm = robot.load(str(tmp_path / "mine.yaml")).arms[0]
+    assert arm.urdf == str(tmp_path / "wx250s.urdf.xacro")
+    assert robot.load("wx250s").arms[0].urdf == "wx250s.urdf.xacro"
 
 
 def test_unknown_arm_and_camera_are_named() -> None:

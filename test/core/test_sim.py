@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from lapa_core import description
+from lapa_core import robot as robots
 from lapa_core.control.gripper import finger_from_angle
 from lapa_core.control.kinematics import ArmKinematics
 from lapa_core.errors import ConfigError, DataError
 from lapa_core.sim import Simulation, world
+from lapa_core.sim.layout import layout
 
 NAMES = (
     *("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate"),
@@ -181,7 +183,7 @@ def test_blocks_lie_on_the_table_within_reach_and_apart(sim: Simulation) -> None
         assert np.all(places[:, :2] < box.workspace_upper_m[:2])
         gaps = [np.linalg.norm(a - b) for i, a in enumerate(places) for b in places[:i]]
         assert min(gaps) > 0.05
-        bin_edge = world.BIN_XY_M[1] + world.BIN_HALF_M + world.BLOCK_EDGE_M / np.sqrt(2)
+        bin_edge = sim.layout.bin_xy[1] + world.BIN_HALF_M + world.BLOCK_EDGE_M / np.sqrt(2)
         assert np.all(places[:, 1] > bin_edge)
 
 
@@ -204,6 +206,107 @@ def test_two_arms_collide_with_each_other_and_not_with_themselves() -> None:
     pairs = [(a.split("/")[0], b.split("/")[0]) for a, b in sim.contacts()]
     assert ("left", "right") in pairs
     assert ("left", "left") not in pairs and ("right", "right") not in pairs
+
+
+def test_an_arm_folded_into_itself_shows_it(sim: Simulation) -> None:
+    """Its shapes stop each other as links of two arms do; neighbours go on overlapping."""
+    arm = sim.robot.arms[0]
+    folded = np.array(arm.park_rad) + np.array([0, 0, 0, 0, 1.2, 0])
+    go(sim, "wx250s", folded)
+    assert sim.violations() == sim.contacts()[-len(sim.violations()) :] != []
+    assert all(a.startswith("wx250s/") and b.startswith("wx250s/") for a, b in sim.violations())
+    assert any(pair[1] == "wx250s/shoulder_link" for pair in sim.violations())
+    assert abs(sim.joint_state("wx250s")[1][4] - folded[4]) > 0.1  # the servo could not get there
+
+
+def test_violations_are_of_arms_and_table_alone(sim: Simulation) -> None:
+    sim.step(100)
+    assert sim.violations() == []
+    assert sim.contacts() != []  # blocks on the table
+    arm = sim.robot.arms[0]
+    go(sim, "wx250s", arm.start_rad, 3.0)
+    go(sim, "wx250s", np.array(arm.start_rad) + np.array([0, 0.6, 0, 0, 0, 0]))
+    found = sim.violations()
+    assert found and all("table" in pair for pair in found)
+    assert any("finger" in "".join(pair) for pair in found)
+
+
+def test_links_the_robot_file_ignores_may_overlap() -> None:
+    robot = arms.wx250s()
+    collision = dataclasses.replace(robot.collision, ignore=(("wrist_link", "shoulder_link"),))
+    pairs = []
+    for changed in (robot, dataclasses.replace(robot, collision=collision)):
+        sim = Simulation(changed)
+        go(sim, "wx250s", np.array(robot.arms[0].park_rad) + np.array([0, 0, 0, 0, 1.2, 0]))
+        pairs.append(("wx250s/shoulder_link", "wx250s/wrist_link") in sim.violations())
+    assert pairs[1] is False
+
+
+@pytest.mark.parametrize("name", robots.available())
+def test_every_shipped_robot_stands_free_on_its_table_with_its_objects_in_reach(name: str) -> None:
+    robot = robots.load(name)
+    sim = Simulation(robot)
+    sim.step(200)
+    assert sim.violations() == []
+    for arm in robot.arms:
+        go(sim, arm.name, arm.start_rad, 3.0)
+        assert np.all(arm.base_xyz_m[:2] - 0.13 > sim.layout.table_lower)
+        assert np.all(arm.base_xyz_m[:2] + 0.1 < sim.layout.table_upper)
+    assert sim.violations() == []
+    for arm in robot.arms:  # the area is common: every arm could take every block
+        for thing in sim.object_poses().values():
+            xyz = arm.base_rotation.T @ (thing.xyz_m - arm.base_xyz_m)
+            assert np.all(arm.workspace_lower_m[:2] < xyz[:2])
+            assert np.all(xyz[:2] < arm.workspace_upper_m[:2])
+
+
+def test_the_one_arm_scene_is_what_it_was() -> None:
+    """Pictures and trained models depend on where things stand in front of the WidowX."""
+    scene = layout(arms.wx250s())
+    np.testing.assert_allclose(scene.bin_xy, [0.36, -0.13], atol=1e-12)
+    np.testing.assert_allclose(
+        [scene.blocks_lower, scene.blocks_upper], [[0.2, -0.04], [0.38, 0.16]]
+    )
+    np.testing.assert_allclose([scene.table_lower, scene.table_upper], [[-0.2, -0.6], [0.7, 0.6]])
+
+
+def test_a_table_below_the_base_takes_its_objects_along() -> None:
+    sim = Simulation(dataclasses.replace(arms.wx250s(), table_z_m=-0.1))
+    sim.step(100)
+    heights = [p.xyz_m[2] for n, p in sim.object_poses().items() if n != world.BIN]
+    np.testing.assert_allclose(heights, -0.1 + world.BLOCK_EDGE_M / 2, atol=1e-3)
+
+
+def test_arms_that_share_too_little_leave_the_objects_to_the_first() -> None:
+    robot = arms.two_arms()
+    far = dataclasses.replace(robot.arms[1], base_xyz_m=np.array([0.0, 2.0, 0.0]))
+    apart = dataclasses.replace(robot, arms=(robot.arms[0], far))
+    np.testing.assert_allclose(layout(apart).bin_xy, layout(arms.wx250s()).bin_xy)
+    small = dataclasses.replace(robot.arms[0], workspace_upper_m=np.array([0.2, 0.25, 0.25]))
+    with pytest.raises(ConfigError, match=r"needs 0\.2 m on both"):
+        layout(dataclasses.replace(robot, arms=(small, far)))
+
+
+def test_a_camera_on_a_link_goes_along_with_it() -> None:
+    sim = Simulation(robots.load("bimanual_wx250s"))
+    right = sim.robot.arm("right")
+    go(sim, "right", right.start_rad, 3.0)
+    camera = sim.robot.camera("cam_right_wrist")
+    tool = right.base_xyz_m + right.base_rotation @ sim.tool_pose("right").xyz_m
+    down = sim.tool_pose("right").rotation[:, 0]
+    place = sim.camera_xyz_m("cam_right_wrist")
+    behind = float((place - tool) @ down)
+    assert behind == pytest.approx(camera.position_m[0] - 0.0936, abs=2e-3)  # tool in gripper_link
+    go(sim, "right", right.start_rad + np.array([0.3, 0, 0, 0, 0, 0]))
+    assert np.linalg.norm(sim.camera_xyz_m("cam_right_wrist") - place) > 0.05
+    assert np.allclose(sim.camera_xyz_m("cam_high"), sim.robot.camera("cam_high").position_m)
+
+
+def test_a_camera_on_an_unknown_link_is_refused() -> None:
+    robot = arms.wx250s()
+    lost = dataclasses.replace(robot.cameras[0], attached_to="wx250s/gripper_lnk")
+    with pytest.raises(ConfigError, match=r"camera front.*did you mean 'wx250s/gripper_link'"):
+        Simulation(dataclasses.replace(robot, cameras=(lost,)))
 
 
 def test_a_finger_pushed_past_its_limit_still_has_a_motor_angle(sim: Simulation) -> None:

@@ -19,13 +19,11 @@ HAVE_ROS = importlib.util.find_spec("rclpy") is not None
 if not HAVE_ROS:
     collect_ignore_glob = ["test_*.py"]
 else:
-    # Before the first participant: neighbours on one domain would hear each other's robots.
-    # Domains above 101 have ports that Linux also gives to clients: discovery then fails at times.
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ.setdefault("ROS_LOG_DIR", tempfile.mkdtemp(prefix="ros_log_"))
     from lapa_ros import environment
 
+    os.environ["ROS_DOMAIN_ID"] = environment.own_domain()  # before the first participant
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ.setdefault("ROS_LOG_DIR", tempfile.mkdtemp(prefix="ros_log_"))
     os.environ.update(environment.dds_variables())
 
 

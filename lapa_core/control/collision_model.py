@@ -1,0 +1,186 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""The shapes of all arms of a robot in one model, and which pairs of them are kept apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations, product
+
+import mink
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from lapa_core import description as descriptions
+from lapa_core.description import Description
+from lapa_core.errors import ConfigError, unknown
+from lapa_core.rigid import neighbours, rigid_groups
+from lapa_core.robot import Arm, Robot
+from lapa_core.rotation import rotation_from_rpy
+
+TABLE = "table"
+# Shapes nearer than their least distance plus this take part in the program.
+DETECTION_M = 0.04
+# Share of the distance left that one tick may use up: approaching shapes brake, they do not stop
+# dead, and the program's linearisation errs on what is left.
+APPROACH_GAIN = 0.3
+
+
+@dataclass(frozen=True)
+class Close:
+    """Two shapes that are near each other.
+
+    Attributes:
+        pair: bodies they belong to, `<arm>/<link>`, or `TABLE`.
+        distance_m: between them, negative where they overlap.
+        least_m: what the robot file asks for.
+    """
+
+    pair: tuple[str, str]
+    distance_m: float
+    least_m: float
+
+    @property
+    def excess_m(self) -> float:
+        """How much nearer they may still come."""
+        return self.distance_m - self.least_m
+
+    @property
+    def now(self) -> str:
+        """In words, for what is."""
+        return self._words("is")
+
+    def __str__(self) -> str:
+        """In words, for what would be."""
+        return self._words("would be")
+
+    def _words(self, verb: str) -> str:
+        return (
+            f"{self.pair[0]} {verb} {self.distance_m * 1e3:.0f} mm from {self.pair[1]}, "
+            f"at least {self.least_m * 1e3:.0f} mm are asked for"
+        )
+
+
+class Kind:
+    """Pairs of shapes that share a least distance."""
+
+    def __init__(
+        self, model: mujoco.MjModel, pairs: list[tuple[int, int]], least_m: float
+    ) -> None:
+        self.least_m = least_m
+        self.limit = mink.CollisionAvoidanceLimit(
+            model,
+            [([a], [b]) for a, b in pairs],
+            gain=APPROACH_GAIN,
+            minimum_distance_from_collisions=least_m,
+            collision_detection_distance=least_m + DETECTION_M,
+        )
+        # mink leaves out what cannot move against each other, such as two bases.
+        self._pairs = np.array(self.limit.geom_id_pairs, dtype=int).reshape(-1, 2)
+        first, second = self._pairs.T
+        self._radii = model.geom_rbound[first] + model.geom_rbound[second]
+        # A plane has no bounding sphere; its pairs are few and all measured.
+        endless = (model.geom_rbound[first] == 0) | (model.geom_rbound[second] == 0)
+        self._radii = np.where(endless, np.inf, self._radii)
+
+    def survivors(self, data: mujoco.MjData, reach_m: float) -> NDArray[np.int64]:
+        """(k, 2) the pairs whose bounding spheres are within reach of each other."""
+        first, second = self._pairs.T
+        apart = np.linalg.norm(data.geom_xpos[first] - data.geom_xpos[second], axis=1)
+        near: NDArray[np.int64] = self._pairs[apart <= self._radii + reach_m]
+        return near
+
+
+def build(robot: Robot, arm_descriptions: Mapping[str, Description]) -> mujoco.MjModel:
+    """All arms at their bases, and the table's top as an endless plane."""
+    spec = mujoco.MjSpec()
+    spec.worldbody.add_geom(
+        name=TABLE,
+        type=mujoco.mjtGeom.mjGEOM_PLANE,
+        size=[1.0, 1.0, 0.1],
+        pos=[0.0, 0.0, robot.table_z_m],
+    )
+    for arm in robot.arms:
+        description = arm_descriptions[arm.name]
+        child = descriptions.to_spec(description)
+        for equality in list(child.equalities):
+            child.delete(equality)
+        if description.linkage is not None:
+            child.delete(child.joint(description.linkage.joint))
+        quaternion = np.empty(4)
+        mujoco.mju_mat2Quat(quaternion, rotation_from_rpy(*map(float, arm.base_rpy_rad)).ravel())
+        frame = spec.worldbody.add_frame(pos=arm.base_xyz_m, quat=quaternion)
+        spec.attach(child, prefix=f"{arm.name}/", frame=frame)
+    return spec.compile()
+
+
+def kinds(
+    robot: Robot, arm_descriptions: Mapping[str, Description], model: mujoco.MjModel
+) -> list[Kind]:
+    """Which shapes are kept apart, and by how much."""
+    table = model.geom(TABLE).id
+    by_arm = {a.name: _shapes(model, a.name) for a in robot.arms}
+    of_self, of_table = [], []
+    for arm in robot.arms:
+        description = arm_descriptions[arm.name]
+        groups = rigid_groups(description)
+        apart = neighbours(description) | _ignored(robot, arm, groups)
+        base = groups[description.root]
+        shapes = [(g, groups[link]) for g, link in by_arm[arm.name]]
+        of_self += [
+            (a, b)
+            for (a, one), (b, two) in combinations(shapes, 2)
+            if one != two and frozenset((one, two)) not in apart
+        ]
+        # The base stands on the table; what turns on it is as high in every position.
+        first = {base, *(g for pair in apart if base in pair for g in pair)}
+        of_table += [(table, g) for g, group in shapes if group not in first]
+    of_arms = [
+        (a, b)
+        for one, two in combinations(by_arm.values(), 2)
+        for (a, _), (b, _) in product(one, two)
+    ]
+    c = robot.collision
+    wanted = ((of_self, c.self_m), (of_arms, c.arms_m), (of_table, c.table_m))
+    return [Kind(model, pairs, least_m) for pairs, least_m in wanted if pairs]
+
+
+def _shapes(model: mujoco.MjModel, arm: str) -> list[tuple[int, str]]:
+    """Collision shapes of an arm, each with the link it belongs to."""
+    shapes = []
+    for geom in range(model.ngeom):
+        owner, _, link = body(model, geom).partition("/")
+        if owner == arm and link and model.geom_contype[geom]:
+            shapes.append((geom, link))
+    return shapes
+
+
+def _ignored(robot: Robot, arm: Arm, groups: Mapping[str, str]) -> set[frozenset[str]]:
+    """The robot file's exceptions, as pairs of rigid groups."""
+    where = f"{robot.source}: collision: ignore"
+    for pair in robot.collision.ignore:
+        for link in pair:
+            if link not in groups:
+                raise ConfigError(unknown("link", link, groups, f"{where}, arm {arm.name}"))
+    return {frozenset(groups[link] for link in pair) for pair in robot.collision.ignore}
+
+
+def fingers(
+    model: mujoco.MjModel, arm: Arm, description: Description
+) -> list[tuple[int, float, float]]:
+    """Address, multiplier and offset of every joint that follows the gripper's."""
+    joints = {arm.gripper.joint: (1.0, 0.0)}
+    for joint in description.joints.values():
+        if joint.mimics == arm.gripper.joint:
+            joints[joint.name] = (joint.multiplier, joint.offset)
+    present = {model.joint(i).name: int(model.joint(i).qposadr[0]) for i in range(model.njnt)}
+    named = {f"{arm.name}/{n}": factors for n, factors in joints.items()}
+    return [(present[n], *factors) for n, factors in named.items() if n in present]
+
+
+def body(model: mujoco.MjModel, geom: int) -> str:
+    """Name of the body a shape belongs to; the table is a shape of the world."""
+    body = int(model.geom_bodyid[geom])
+    return str(model.body(body).name) if body else TABLE

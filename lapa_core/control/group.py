@@ -1,0 +1,247 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""All arms of one robot under control together: steps, moves and collisions.
+
+A step is taken by every arm or by none, one share of it by all. Where the parameters say so, an
+arm that cannot go on holds alone instead.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+
+from lapa_core.control.collision import CollisionGuard
+from lapa_core.control.limits import Refusal
+from lapa_core.control.params import ControlParams
+from lapa_core.control.player import Step
+from lapa_core.control.track import ArmTrack, Plan
+from lapa_core.description import Description
+from lapa_core.robot import Robot
+from lapa_core.types import NUM_AXES, FloatArray, JointCommand
+
+Commands = dict[str, JointCommand]  # by arm
+# Halvings in search of the largest share of a step whose end is free: 1/32 of 5 cm is 1.6 mm.
+HALVINGS = 5
+# An arm nearer to something than commanded, by this share of the least distance, was pushed there.
+PUSHED = 0.3
+# A source may be this much faster than one full step a step time, for its jitter.
+RATE_SLACK = 1.25
+
+
+class ArmGroup:
+    """The arms of one robot.
+
+    Attributes:
+        tracks: arm -> its target, command and measured pose.
+        guard: keeps their shapes apart.
+        held: arm -> why it holds while the others go on; empty when arms hold together.
+        interventions: count by kind of what was clamped, shortened or held here.
+        blocked_by: what stands in the way of the command now, or "".
+    """
+
+    def __init__(
+        self,
+        robot: Robot,
+        arm_descriptions: Mapping[str, Description],
+        params: ControlParams,
+        dry_run: bool,
+    ) -> None:
+        self.tracks = {a.name: ArmTrack(a, arm_descriptions[a.name], params) for a in robot.arms}
+        self.guard = CollisionGuard(robot, arm_descriptions)
+        self.held: dict[str, str] = {}
+        self.interventions: Counter[str] = Counter()
+        self.blocked_by = ""
+        self._params = params
+        self._dry_run = dry_run
+        self._step_time_s = robot.step_time_s
+        self._last_begin_s = -np.inf
+        self._last_source = ""
+        self._together = params.arms_hold_together or len(self.tracks) == 1
+
+    def seed(self, now_s: float) -> None:
+        """Start anew from where the arms are; all have been seen, see `problem`."""
+        for track in self.tracks.values():
+            track.seed()
+        problems = {n: t.monitor.problem(now_s) for n, t in self.tracks.items()}
+        self.held = {n: why for n, why in problems.items() if why}
+
+    def problem(self, now_s: float) -> str:
+        """Why no arm may move on its joint states, or "".
+
+        Where arms hold alone, that is when every one has a problem, or one was never seen: of
+        that one nobody knows where its shapes are.
+        """
+        problems = [t.monitor.problem(now_s) for t in self.tracks.values()]
+        unseen = any(t.monitor.position_rad is None for t in self.tracks.values())
+        if self._together or unseen or all(problems):
+            return next((p for p in problems if p), "")
+        return ""
+
+    def watch(self, now_s: float) -> str:
+        """The watchdogs of moving arms: why all must hold now, or "".
+
+        Where arms hold alone, the one with a problem is put into `held`, and comes back by
+        itself once the problem is over.
+        """
+        found = {n: self._trouble(t, now_s) for n, t in self.tracks.items() if n not in self.held}
+        found = {n: why for n, why in found.items() if why}
+        if self._together:
+            return next(iter(found.values()), "")
+        for name, why in found.items():
+            self.held[name] = why
+            self.interventions[f"held_{name}"] += 1
+        for name in [n for n in self.held if n not in found]:
+            track = self.tracks[name]
+            if not (track.monitor.problem(now_s) or track.behind(now_s)):
+                track.seed()
+                del self.held[name]
+        if len(self.held) == len(self.tracks):
+            return "; ".join(self.held.values())
+        return ""
+
+    def begin(self, step: Step, now_s: float) -> FloatArray:
+        """Take a due step; returns the (d,) delta that it comes to.
+
+        Raises:
+            Refusal: an arm cannot take it; none has then changed its target.
+        """
+        rate = 1.0
+        if step.source == self._last_source:
+            rate = min(1.0, RATE_SLACK * (now_s - self._last_begin_s) / self._step_time_s)
+        rows = dict(zip(self.tracks, step.delta.reshape(len(self.tracks), NUM_AXES), strict=True))
+        plans = self._free_plans(rows, rate)
+        for name, plan in plans.items():
+            self.tracks[name].take(plan, now_s, step.duration_s)
+            self.interventions.update(plan.interventions)
+        self._last_begin_s, self._last_source = now_s, step.source
+        return np.concatenate([p.executed for p in plans.values()])
+
+    def follow(self, now_s: float, dt_s: float) -> Commands:
+        """The commands of this tick towards the arms' setpoints.
+
+        Raises:
+            UnsafeAction: inverse kinematics fails, something pushes an arm out of its way, or a
+                command does not pass the last gate.
+        """
+        wanted = {n: t.want(now_s, dt_s) for n, t in self.tracks.items() if n not in self.held}
+        positions = self._restrained(wanted, dt_s)
+        self._check_pushed()
+        commands = {}
+        for name in wanted:
+            track = self.tracks[name]
+            if not self._dry_run and track.limit_windup(now_s):
+                self.interventions["wind_up"] += 1
+                positions[name] = self._present(name)
+            commands[name] = track.give(positions[name], dt_s)
+        return commands
+
+    def follow_move(self, wanted: Mapping[str, FloatArray], dt_s: float) -> Commands:
+        """The commands of this tick of a joint move; the targets go along.
+
+        Raises:
+            UnsafeAction: shapes would come too near to each other.
+        """
+        present = {n: self._present(n) for n in self.tracks}
+        openings = self.openings()
+        if found := self.guard.worsened((present, openings), (wanted, openings)):
+            raise Refusal("collision", f"the way is blocked: {found}")
+        commands = {n: t.give(wanted[n], dt_s) for n, t in self.tracks.items()}
+        for track in self.tracks.values():
+            track.arrive()
+        return commands
+
+    def openings(self) -> dict[str, float]:
+        """Of every gripper the widest it has on its way, for distances."""
+        return {n: t.widest_opening for n, t in self.tracks.items()}
+
+    def _trouble(self, track: ArmTrack, now_s: float) -> str:
+        behind = "" if self._dry_run else track.behind(now_s)
+        return track.monitor.problem(now_s) or behind
+
+    def _free_plans(self, rows: Mapping[str, FloatArray], rate: float) -> dict[str, Plan]:
+        """Plans for the largest share of the step whose end is free of collisions."""
+        whole = {n: self._plan(n, row, rate) for n, row in rows.items()}
+        if self._free(whole):
+            return whole
+        self.interventions["collision"] += 1
+        best = {n: self._plan(n, row, rate, 0.0) for n, row in rows.items()}
+        if not self._free(best):  # opening a gripper alone brings its fingers too near
+            return {n: t.stay() for n, t in self.tracks.items()}
+        low, high = 0.0, 1.0
+        for _ in range(HALVINGS):
+            middle = 0.5 * (low + high)
+            plans = {n: self._plan(n, row, rate, middle) for n, row in rows.items()}
+            if self._free(plans):
+                low, best = middle, plans
+            else:
+                high = middle
+        return best
+
+    def _free(self, plans: Mapping[str, Plan]) -> bool:
+        """Whether no shapes are too near at the ends of the plans, unless they are so now."""
+        present = {n: self._present(n) for n in self.tracks}
+        ends = {n: p.position_rad for n, p in plans.items()}
+        now = self.openings()
+        then = {n: max(opening, plans[n].opening) for n, opening in now.items()}
+        return self.guard.worsened((present, now), (ends, then)) is None
+
+    def _plan(self, name: str, row: FloatArray, rate: float, share: float = 1.0) -> Plan:
+        track = self.tracks[name]
+        if name in self.held:
+            return track.stay()
+        try:
+            return track.plan(row, rate, share)
+        except Refusal as error:
+            if self._together:
+                raise
+            self.interventions[f"refused_{error.kind}"] += share == 1.0
+            return track.stay()
+
+    def _restrained(self, wanted: Mapping[str, FloatArray], dt_s: float) -> dict[str, FloatArray]:
+        """The commands nearest to `wanted` that collide with nothing, boxes kept."""
+        present = {n: self._present(n) for n in self.tracks}
+        tries = self.guard.restrain(present, {**present, **wanted}, self.openings(), dt_s)
+        blocked = str(self.guard.blocked) if self.guard.blocked else ""
+        if blocked and not self.blocked_by:
+            self.interventions["collision_brake"] += 1
+        self.blocked_by = blocked
+        if not blocked:
+            return tries[0]
+        for candidate in tries:
+            if all(
+                t.kinematics.stays_in_box(present[n], candidate[n]) for n, t in self.tracks.items()
+            ):
+                return candidate
+        return present
+
+    def _check_pushed(self) -> None:
+        """Hold when shapes are nearer than any command brought them: something is in the way.
+
+        A servo lags along its way, not beside it. An arm that leans on a thing nobody knows of
+        does leave its way, towards the table at worst.
+        """
+        measured = {n: t.monitor.position_rad for n, t in self.tracks.items()}
+        known = {n: q for n, q in measured.items() if q is not None}
+        if self._dry_run or len(known) < len(measured):
+            return
+        openings = self.openings()
+        found = self.guard.near(known, openings, 0.0)
+        if not found:
+            return
+        commanded = {n: self._present(n) for n in self.tracks}
+        told = {c.pair: c.excess_m for c in reversed(self.guard.near(commanded, openings, 0.0))}
+        for close in found:
+            if close.excess_m < min(told.get(close.pair, 0.0), 0.0) - PUSHED * close.least_m:
+                raise Refusal("pushed", f"an arm is pushed out of its way: {close.now}")
+
+    def _present(self, name: str) -> FloatArray:
+        """The command in force, or where the arm is measured when it holds alone."""
+        track = self.tracks[name]
+        measured = track.monitor.position_rad
+        if name in self.held and measured is not None:
+            return np.clip(measured, track.kinematics.lower, track.kinematics.upper)
+        assert track.command_rad is not None
+        return track.command_rad
