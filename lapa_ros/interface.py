@@ -17,6 +17,8 @@ instruction                             String, latched       what the robot is 
 <joint states of an arm>                JointState            [rad], fingers [m]
 <arm>/ee_pose                           PoseStamped           measured tool point in its base
 <arm>/ee_target                         PoseStamped           commanded tool point
+<arm>/predicted_path                    Path                  the newest chunk as poses
+markers                                 MarkerArray, latched  workspace, table, authority
 <commands of an arm>                    by its driver         see lapa_ros/backends
 <camera>                                Image, Compressed...  RGB of any listed encoding
 /diagnostics                            DiagnosticArray       rates, ages, latencies, reasons
@@ -37,6 +39,7 @@ POLICY_STATUS = "policy/status"
 AUTHORITY = "authority"
 INSTRUCTION = "instruction"
 DIAGNOSTICS = "/diagnostics"
+MARKERS = "markers"
 SERVICES = ("enable", "hold", "estop", "reset", "home", "park", "reboot")
 
 
@@ -48,6 +51,11 @@ def ee_pose(arm: str) -> str:
 def ee_target(arm: str) -> str:
     """Commanded pose of the tool point in the arm's base."""
     return f"{arm}/ee_target"
+
+
+def predicted_path(arm: str) -> str:
+    """Where the newest chunk of the policy would take the tool, in the arm's base."""
+    return f"{arm}/predicted_path"
 
 
 # A command counts only while it is the newest: a burst of late ones must not be played.

@@ -12,6 +12,7 @@ from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
+from lapa_ros import launching
 from launch import LaunchDescription
 
 HERE = Path(__file__).resolve().parent
@@ -28,12 +29,13 @@ def generate_launch_description():
     """Arguments and the two launch files they go to."""
     return LaunchDescription(
         [
-            DeclareLaunchArgument("robot", default_value="wx250s"),
+            launching.robot_argument(),
             DeclareLaunchArgument("checkpoint", description="folder of the checkpoint"),
             DeclareLaunchArgument("instruction", default_value="put the red block in the bin"),
             DeclareLaunchArgument("sample", default_value="false"),
             DeclareLaunchArgument("seed", default_value="0"),
-            include("sim.launch.py", ["robot", "seed"]),
+            DeclareLaunchArgument("rviz", default_value="false", description="show it in RViz"),
+            include("sim.launch.py", ["robot", "seed", "rviz"]),
             include("policy.launch.py", ["robot", "checkpoint", "instruction", "sample"]),
         ]
     )

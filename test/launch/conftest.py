@@ -34,7 +34,9 @@ def why_not() -> str:
 
 REASON = why_not()
 if importlib.util.find_spec("rclpy") is not None:
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+    from lapa_ros import environment
+
+    os.environ["ROS_DOMAIN_ID"] = environment.own_domain()
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ.setdefault("ROS_LOG_DIR", tempfile.mkdtemp(prefix="ros_log_"))
 

@@ -23,6 +23,7 @@ CLASSES = [
     ("arm_node", "ArmParams"),
     ("policy_node", "PolicyParams"),
     ("sim_node", "SimParams"),
+    ("viz_node", "VizParams"),
 ]
 
 
