@@ -19,6 +19,7 @@ from lapa_core.errors import LapaError, unknown
 # name -> (module, what it does); the order is that of `lapa --help`.
 COMMANDS = {
     "demo": ("lapa_core.commands.demo", "a robot in simulation, from camera to motion"),
+    "doctor": ("lapa_core.commands.doctor", "what is running, measured, and what to mend"),
     "infer": ("lapa_core.commands.infer", "one image and an instruction -> codes and action"),
     "info": ("lapa_core.commands.info", "what a checkpoint is and for which robot"),
     "init": ("lapa_core.commands.init", "a runnable checkpoint with random weights"),
