@@ -10,7 +10,6 @@ The controller follows random 5 Hz deltas against the simulated robot, without R
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from common import RESULTS, processor, write_result
 from lapa_core import description
 from lapa_core import robot as robots
 from lapa_core.control import ArmController
+from lapa_core.control.collision import CollisionGuard
 from lapa_core.control.compose import Pose
 from lapa_core.control.kinematics import ArmKinematics
 from lapa_core.robot import Robot
@@ -39,12 +39,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the JSON")
     args = parser.parse_args()
-    robot = robots.load("wx250s")
+    robot, two = robots.load("wx250s"), robots.load("bimanual_wx250s")
     sim = Simulation(robot)
     rows = {
         **kinematics(robot),
         "tick, one arm": follow(robot),
-        "tick, two arms": follow(two_arms(robot)),
+        "tick, two arms": follow(two),
+        "collision guard, one arm": guard(robot),
+        "collision guard, two arms": guard(two),
         "20 ms of physics": timed(lambda _: sim.step(10), 300),
         "picture 256x256": timed(lambda _: sim.render("front", 256, 256), 100),
         "picture 640x480": timed(lambda _: sim.render("front", 640, 480), 100),
@@ -55,7 +57,7 @@ def main() -> None:
         for name, ms in rows.items()
     }
     for name, row in table.items():
-        print(f"{name:<24} {row['median_ms']:8.3f} ms median {row['p99_ms']:8.3f} ms p99")
+        print(f"{name:<26} {row['median_ms']:8.3f} ms median {row['p99_ms']:8.3f} ms p99")
     content = {"benchmark": "control", "machine": processor(), "rows": table}
     print(write_result("control", content, args.out))
 
@@ -106,13 +108,20 @@ def follow(robot: Robot) -> list[float]:
     return spent
 
 
-def two_arms(robot: Robot) -> Robot:
-    """The robot with its arm twice, 60 cm apart."""
-    arms = tuple(
-        dataclasses.replace(robot.arms[0], name=n, base_xyz_m=np.array([0.0, y, 0.0]))
-        for n, y in (("left", 0.3), ("right", -0.3))
-    )
-    return dataclasses.replace(robot, arms=arms)
+def guard(robot: Robot) -> list[float]:
+    """Milliseconds of each check while all joints wander, into collisions and out again."""
+    shapes = CollisionGuard(robot, {a.name: description.for_arm(a) for a in robot.arms})
+    rng = np.random.default_rng(0)
+    openings = {a.name: 1.0 for a in robot.arms}
+    present = {a.name: a.start_rad for a in robot.arms}
+    spent = []
+    for _ in range(1000):
+        wanted = {n: q + rng.normal(0.0, 0.01, len(q)) for n, q in present.items()}
+        began = time.perf_counter()
+        found = shapes.restrain(present, wanted, openings, TICK_S)
+        spent.append(1e3 * (time.perf_counter() - began))
+        present = found[0]
+    return spent
 
 
 def timed(call: Callable[[int], object], count: int) -> list[float]:

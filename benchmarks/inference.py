@@ -86,7 +86,17 @@ def random_policy(preset_name: str, kind: str, device: str, dtype: torch.dtype) 
     dimensions = AXES if is_action else ()
     num_tokens = len(AXES) if is_action else NUM_LATENT_CODES
     interface = Interface(
-        kind, UNSTATED, dimensions, ("front",), 0.2, 1, num_tokens, is_action, False, preset_name
+        kind=kind,
+        robot=UNSTATED,
+        dimensions=dimensions,
+        cameras=("front",),
+        step_time_s=0.2,
+        chunk_length=1,
+        num_tokens=num_tokens,
+        center_crop=is_action,
+        trained=False,
+        origin=preset_name,
+        gripper=UNSTATED,
     )
     edges = np.linspace(-0.05, 0.05, lapa.config.action_vocab_size + 1)
     actions = ActionTokenizer(AXES, (edges,) * len(AXES)) if is_action else None

@@ -11,7 +11,8 @@ errors         the named errors a user can act on                          nothi
 paths          where robots, URDFs and models lie, installed or not        errors
 types          Observation, ActionChunk, RobotState                        errors
 robot          one robot read from YAML and checked                        errors, paths, types
-description    a URDF -> its joints and a MuJoCo model                     the above, mujoco
+description    a URDF -> its joints and a MuJoCo model (urdf, meshes)      the above, mujoco
+rigid          which links move as one piece, which may overlap            description
 data           messages, images and buffers of a robot's streams           the above, numpy
 control        ActionChunk -> joint command, or a hold with its reason     the above, mink
 sim            the MuJoCo twin of a robot                                  the above, mujoco

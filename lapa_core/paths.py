@@ -15,14 +15,14 @@ from pathlib import Path
 from lapa_core.errors import ConfigError
 
 PACKAGE = "lapa_ros"
+IN_PACKAGE = "package://"
 
 
 def share_dirs() -> list[Path]:
     """Every existing folder that may hold shared files, the first one winning."""
     source = Path(__file__).resolve().parent.parent
-    prefixes = [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
     candidates = [source] if (source / "package.xml").is_file() else []
-    candidates += [Path(p) / "share" / PACKAGE for p in (*prefixes, sys.prefix)]
+    candidates += [Path(p) / "share" / PACKAGE for p in (*_prefixes(), sys.prefix)]
     return [c for c in candidates if c.is_dir()]
 
 
@@ -46,3 +46,24 @@ def names(relative: str, suffix: str) -> list[str]:
     """Names (without suffix) of the shared files in folder `relative`, over all homes."""
     found = {p.stem for home in share_dirs() for p in (home / relative).glob(f"*{suffix}")}
     return sorted(found)
+
+
+def in_package(url: str, where: str) -> Path:
+    """The file that `package://<package>/<path>` names, as ROS finds it; needs no ROS.
+
+    Raises:
+        ConfigError: no such package; the file itself is not looked for. `where` is named.
+    """
+    package, _, path = url.removeprefix(IN_PACKAGE).partition("/")
+    for prefix in _prefixes():
+        home = Path(prefix) / "share" / package
+        if home.is_dir():
+            return home / path
+    raise ConfigError(
+        f"{where}: no package {package!r} in AMENT_PREFIX_PATH "
+        f"({', '.join(_prefixes()) or 'which is empty'}); source the workspace that has it"
+    )
+
+
+def _prefixes() -> list[str]:
+    return [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]

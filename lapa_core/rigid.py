@@ -49,14 +49,7 @@ def neighbours(description: Description) -> set[frozenset[str]]:
         ends = {groups[link], groups[above.link]}
         if len(ends) == 2:
             pairs.add(frozenset(ends))
-            mechanisms.setdefault(_leader(description, above.joint), set()).update(ends)
+            mechanisms.setdefault(description.leader(above.joint)[0], set()).update(ends)
     for members in mechanisms.values():
         pairs |= {frozenset(pair) for pair in combinations(members, 2)}
     return pairs
-
-
-def _leader(description: Description, joint: str) -> str:
-    """The joint that this one follows, over any number of mimics; itself where it is free."""
-    while description.joints[joint].mimics:
-        joint = description.joints[joint].mimics
-    return joint

@@ -31,7 +31,7 @@ from lapa_core.errors import ConfigError, LapaError, StaleInput
 from lapa_ros import interface, runtime
 from lapa_ros.demo_record import Record
 from lapa_ros.demo_report import write_report
-from lapa_ros.demo_video import Video
+from lapa_ros.demo_video import MAX_PICTURES, Video
 from lapa_ros.processes import NodeProcess
 
 READY_TIMEOUT_S = 90.0  # loading a model and discovery, on a slow machine
@@ -63,10 +63,10 @@ class Monitor(Node):
             for kind, topic in (("pose", q.ee_pose), ("target", q.ee_target)):
                 callback = partial(self._on_pose, arm.name, kind)
                 listen(PoseStamped, topic(arm.name), callback, q.SENSOR_PUB_QOS)
-        listen(Image, robot.cameras[0].topic, self._on_image, q.CAMERA_SUB_QOS)
-        self._beside: Image | None = None
-        for camera in robot.cameras[1:2]:
-            listen(Image, camera.topic, self._on_second_image, q.CAMERA_SUB_QOS)
+        self._watched = [c.name for c in robot.cameras[:MAX_PICTURES]]
+        self._pictures: dict[str, Image] = {}
+        for camera in robot.cameras[:MAX_PICTURES]:
+            listen(Image, camera.topic, partial(self._on_image, camera.name), q.CAMERA_SUB_QOS)
         self.change_state = self.create_client(ChangeState, "policy_node/change_state")
         self.trigger_clients = {name: self.create_client(Trigger, name) for name in q.SERVICES}
 
@@ -100,16 +100,18 @@ class Monitor(Node):
                 stamp_s = messages.stamp_ns(msg.header.stamp) * 1e-9
                 self.record.diagnostics[name].append((stamp_s, values))
 
-    def _on_second_image(self, msg: Image) -> None:
-        self._beside = msg
-
-    def _on_image(self, msg: Image) -> None:
+    def _on_image(self, camera: str, msg: Image) -> None:
+        """Keep the newest picture of every camera; the policy's gives the video its beat."""
+        self._pictures[camera] = msg
         now = time.monotonic()
-        if self.video is not None and now >= self._next_frame_s:
-            self._next_frame_s = max(self._next_frame_s + 1.0 / VIDEO_RATE_HZ, now)
-            latest = self.record.executed[-1][1] if self.record.executed else None
-            pictures = [messages.image(m) for m in (msg, self._beside) if m is not None]
-            self.video.add(pictures, latest, self.authority)
+        if self.video is None or camera != self._watched[0] or now < self._next_frame_s:
+            return
+        if len(self._pictures) < len(self._watched):
+            return  # a camera has not sent its first picture yet
+        self._next_frame_s = max(self._next_frame_s + 1.0 / VIDEO_RATE_HZ, now)
+        latest = self.record.executed[-1][1] if self.record.executed else None
+        pictures = {name: messages.image(self._pictures[name]) for name in self._watched}
+        self.video.add(pictures, latest, self.authority)
 
 
 def watch(args: argparse.Namespace, nodes: Sequence[NodeProcess]) -> int:
@@ -122,7 +124,8 @@ def watch(args: argparse.Namespace, nodes: Sequence[NodeProcess]) -> int:
     try:
         _bring_up(monitor, nodes)
         record.begin(time.monotonic())
-        print(f"demo: the policy moves the arm for {args.seconds:g} s ...", flush=True)
+        moved = "the arm" if len(robot.arms) == 1 else f"{len(robot.arms)} arms"
+        print(f"demo: the policy moves {moved} for {args.seconds:g} s ...", flush=True)
         video = monitor.video = Video(args.out / "demo.mp4", args.instruction, VIDEO_RATE_HZ)
         try:
             _spin_until(monitor, nodes, lambda: False, args.seconds, None)

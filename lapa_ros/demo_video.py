@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,16 @@ import numpy as np
 
 from lapa_core.types import NUM_AXES, ActionChunk, ImageArray
 
+MAX_PICTURES = 4
+ROWS = 480  # of one or two pictures
+GRID_ROWS = 360  # of each picture where there are more
+
 
 class Video:
     """H.264 of the policy's camera with instruction, authority and delta drawn on it.
 
-    Beside it, where the robot has a second camera, what that one sees.
+    Beside it, where the robot has a second camera, what that one sees; three or four cameras
+    are shown two a row.
     """
 
     def __init__(self, path: Path, instruction: str, rate_hz: float) -> None:
@@ -29,9 +34,12 @@ class Video:
         self._shape: tuple[int, ...] = ()
 
     def add(
-        self, pictures: Sequence[ImageArray], chunk: ActionChunk | None, authority: tuple[str, str]
+        self,
+        pictures: Mapping[str, ImageArray],
+        chunk: ActionChunk | None,
+        authority: tuple[str, str],
     ) -> None:
-        """Append one frame from (H, W, 3) uint8 RGB pictures, the policy's camera first."""
+        """Append one frame from (H, W, 3) uint8 RGB pictures by camera, the policy's first."""
         frame = draw(pictures, self._instruction, chunk, authority)
         if self._stream is None:
             self._stream = self._container.add_stream("libx264", rate=self._rate_hz)
@@ -41,7 +49,7 @@ class Video:
             # One encoder thread at the cheapest preset: the robot's processes need the cores.
             self._stream.options = {"preset": "ultrafast", "crf": "23", "threads": "1"}
         if frame.shape != self._shape:
-            return  # before the second camera's first picture the frame is narrower
+            return  # a camera changed its size: a film has one
         picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
         self._container.mux(self._stream.encode(picture))
 
@@ -53,13 +61,13 @@ class Video:
 
 
 def draw(
-    pictures: Sequence[ImageArray],
+    pictures: Mapping[str, ImageArray],
     instruction: str,
     chunk: ActionChunk | None,
     authority: tuple[str, str],
 ) -> ImageArray:
-    """The pictures side by side, 480 rows high, with their text."""
-    frame = np.concatenate([_to_rows(p, 480) for p in pictures], axis=1)
+    """One frame, 480 or 720 rows high, of one to four pictures with their text."""
+    frame = arrange(pictures)
     lines = [f'"{instruction}"', f"{authority[0]}: {authority[1]}"[:80]]
     if chunk is not None:
         for first in range(0, len(chunk.names), NUM_AXES):
@@ -71,10 +79,28 @@ def draw(
                 f"{rpy[0]:+.1f} {rpy[1]:+.1f} {rpy[2]:+.1f} deg   gripper {values[6]:.2f}"
             )
     for row, text in enumerate(lines):
-        place = (8, 20 + 20 * row)
-        for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(frame, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.48, colour, thickness)
+        _write(frame, text, (8, 20 + 20 * row))
     return frame
+
+
+def arrange(pictures: Mapping[str, ImageArray]) -> ImageArray:
+    """Up to two pictures side by side, more two a row with their names."""
+    if len(pictures) <= 2:
+        return np.concatenate([_to_rows(p, ROWS) for p in pictures.values()], axis=1)
+    cells = {name: _to_rows(p, GRID_ROWS) for name, p in pictures.items()}
+    width = max(c.shape[1] for c in cells.values())
+    frame = np.zeros((GRID_ROWS * ((len(cells) + 1) // 2), 2 * width, 3), dtype=np.uint8)
+    for index, (name, cell) in enumerate(cells.items()):
+        top, left = GRID_ROWS * (index // 2), width * (index % 2)
+        frame[top : top + GRID_ROWS, left : left + cell.shape[1]] = cell
+        _write(frame, name, (left + 8, top + GRID_ROWS - 10))
+    return frame
+
+
+def _write(frame: ImageArray, text: str, place: tuple[int, int]) -> None:
+    """White on a black edge, at the text's lower left corner."""
+    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        cv2.putText(frame, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.48, colour, thickness)
 
 
 def _to_rows(rgb: ImageArray, rows: int) -> ImageArray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -20,17 +21,28 @@ from rclpy._rclpy_pybind11 import RCLError
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
+from rclpy.signals import SignalHandlerOptions
 
 from lapa_core.errors import LapaError
 from lapa_ros import processes
 
 
-def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
+def run(
+    make_node: Callable[[], Node], args: Sequence[str] | None = None, last_words: bool = False
+) -> int:
     """Create the node, spin it in this thread, destroy it; returns the exit code.
 
-    A node with a `close` method gets it called before it is destroyed, whatever ended it.
+    A node with a `close` method gets it called before it is destroyed, whatever ended it. With
+    `last_words` it can still publish there: rclpy's own signal handlers end the context at once,
+    so that ours only take a note, which is looked at between two callbacks. The node needs a
+    fast timer then, for nothing else wakes it.
     """
-    rclpy.init(args=args)
+    signals: list[int] = []
+    handlers = SignalHandlerOptions.NO if last_words else SignalHandlerOptions.ALL
+    rclpy.init(args=args, signal_handler_options=handlers)
+    if last_words:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, frame: signals.append(number))
     node: Node | None = None
     try:
         node = make_node()
@@ -38,7 +50,10 @@ def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int
         # walking it in the middle of a control period.
         gc.collect()
         gc.freeze()
-        rclpy.spin(node)
+        executor = rclpy.get_global_executor()
+        executor.add_node(node)
+        while rclpy.ok() and not signals:
+            executor.spin_once()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except LapaError as error:
@@ -57,9 +72,11 @@ def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int
     return 0
 
 
-def main(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> NoReturn:
+def main(
+    make_node: Callable[[], Node], args: Sequence[str] | None = None, last_words: bool = False
+) -> NoReturn:
     """`run` a node as a process of its own and end the process."""
-    processes.leave(run(make_node, args))
+    processes.leave(run(make_node, args, last_words))
 
 
 def publish(node: Node, publisher: Publisher, msg: object) -> None:

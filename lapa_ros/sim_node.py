@@ -67,6 +67,8 @@ class SimNode(Node):
         self._camera_meters = {c.name: PeriodMeter() for c in self.robot.cameras}
         self._slipped_s = 0.0
         self._refused = 0
+        self._touching: set[tuple[str, str]] = set()
+        self._collisions = 0
         self._joint_pubs = {
             topic: self.create_publisher(JointState, topic, interface.SENSOR_PUB_QOS)
             for topic in {a.joint_states for a in self.robot.arms}
@@ -137,6 +139,7 @@ class SimNode(Node):
         while not self._stop.is_set():
             with self._lock:
                 self.ramps.advance(period)
+            self._watch_collisions()
             states = [(a.joint_states, self.sim.joint_state(a.name)) for a in self.robot.arms]
             stamp = self.get_clock().now().nanoseconds
             for topic, publisher in self._joint_pubs.items():
@@ -153,6 +156,14 @@ class SimNode(Node):
                 self._slipped_s += now - due
                 due = now
             self._stop.wait(max(0.0, due - now))
+
+    def _watch_collisions(self) -> None:
+        """Count and name what begins to touch and must not: a real robot would be damaged."""
+        touching = set(self.sim.violations())
+        for one, other in touching - self._touching:
+            self._collisions += 1
+            self.get_logger().warning(f"collision: {one} touches {other}", throttle_duration_sec=2)
+        self._touching = touching
 
     def _cameras(self) -> None:
         runtime.lower_thread_priority(self.params.niceness)
@@ -181,6 +192,8 @@ class SimNode(Node):
             "joint_state_rate_hz": self._physics_meter.rate_hz(),
             "slipped_s": self._slipped_s,
             "targets_refused": self._refused,
+            "collisions": self._collisions,
+            "touching": ", ".join(f"{a} {b}" for a, b in sorted(self._touching)),
         }
         for name, meter in self._camera_meters.items():
             values[f"camera_{name}_rate_hz"] = meter.rate_hz()

@@ -73,11 +73,12 @@ def _interface(args: argparse.Namespace, config: LapaConfig) -> Interface:
         "origin": f"converted from {(args.params or args.source / 'params').name}",
     }
     if not is_action:
-        facts |= {"dimensions": (), "num_tokens": NUM_LATENT_CODES}
+        facts |= {"dimensions": (), "num_tokens": NUM_LATENT_CODES, "gripper": UNSTATED}
     if args.robot:
         return for_robot(robot.load(args.robot), **facts)
     unstated = {
         "robot": UNSTATED, "dimensions": AXES, "cameras": ("front",), "chunk_length": 1,
         "num_tokens": len(AXES), "step_time_s": BRIDGE_STEP_S,
+        "gripper": UNSTATED,
     }  # fmt: skip
     return Interface(**{**unstated, **facts})

@@ -49,6 +49,7 @@ def describe(folder: Path) -> dict[str, object]:
         "robot": interface.robot,
         "dimensions": list(interface.dimensions),
         "action bins": bins or "none",
+        "gripper": interface.gripper,
         "cameras": list(interface.cameras),
         "step time [s]": interface.step_time_s,
         "steps a chunk": interface.chunk_length,

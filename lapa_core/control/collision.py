@@ -200,6 +200,9 @@ class CollisionGuard:
                 )
 
 
-def _all_free(close: list[Close], allowed: Mapping[tuple[str, str], float]) -> bool:
-    """Whether every pair keeps its distance, or what it had of it before (at most zero)."""
-    return all(c.excess_m >= allowed.get(c.pair, 0.0) - TOLERANCE_M for c in close)
+def _all_free(close: list[Close], before: Mapping[tuple[str, str], float]) -> bool:
+    """Whether every pair keeps its distance, or at least what it had of it before.
+
+    What lacks more than the tolerance may not lack a hair more: ticks would add hairs up.
+    """
+    return all(c.excess_m >= min(before.get(c.pair, 0.0), -TOLERANCE_M) for c in close)

@@ -170,14 +170,14 @@ def _ignored(robot: Robot, arm: Arm, groups: Mapping[str, str]) -> set[frozenset
 def fingers(
     model: mujoco.MjModel, arm: Arm, description: Description
 ) -> list[tuple[int, float, float]]:
-    """Address, multiplier and offset of every joint that follows the gripper's."""
-    joints = {arm.gripper.joint: (1.0, 0.0)}
-    for joint in description.joints.values():
-        if joint.mimics == arm.gripper.joint:
-            joints[joint.name] = (joint.multiplier, joint.offset)
+    """Address, multiplier and offset of the gripper's joint and of every one that follows it."""
     present = {model.joint(i).name: int(model.joint(i).qposadr[0]) for i in range(model.njnt)}
-    named = {f"{arm.name}/{n}": factors for n, factors in joints.items()}
-    return [(present[n], *factors) for n, factors in named.items() if n in present]
+    found = []
+    for joint in description.joints:
+        leader, multiplier, offset = description.leader(joint)
+        if leader == arm.gripper.joint and f"{arm.name}/{joint}" in present:
+            found.append((present[f"{arm.name}/{joint}"], multiplier, offset))
+    return found
 
 
 def body(model: mujoco.MjModel, geom: int) -> str:

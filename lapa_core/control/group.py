@@ -129,13 +129,14 @@ class ArmGroup:
         wanted = {n: t.want(now_s, dt_s) for n, t in self.tracks.items() if n not in self.held}
         positions = self._restrained(wanted, dt_s)
         self._check_pushed()
+        openings = self._next_openings(positions, dt_s)
         commands = {}
         for name in wanted:
             track = self.tracks[name]
             if not self._dry_run and track.limit_windup(now_s):
                 self.interventions["wind_up"] += 1
                 positions[name] = self._present(name)
-            commands[name] = track.give(positions[name], dt_s)
+            commands[name] = track.give(positions[name], openings[name], dt_s)
         return commands
 
     def follow_move(self, wanted: Mapping[str, FloatArray], dt_s: float) -> Commands:
@@ -148,13 +149,14 @@ class ArmGroup:
         openings = self.openings()
         if found := self.guard.worsened((present, openings), (wanted, openings)):
             raise Refusal("collision", f"the way is blocked: {found}")
-        commands = {n: t.give(wanted[n], dt_s) for n, t in self.tracks.items()}
+        after = self._next_openings(wanted, dt_s)
+        commands = {n: t.give(wanted[n], after[n], dt_s) for n, t in self.tracks.items()}
         for track in self.tracks.values():
             track.arrive()
         return commands
 
     def openings(self) -> dict[str, float]:
-        """Of every gripper the widest it has on its way, for distances."""
+        """Of every gripper the widest it may have now, for distances."""
         return {n: t.widest_opening for n, t in self.tracks.items()}
 
     def _trouble(self, track: ArmTrack, now_s: float) -> str:
@@ -216,6 +218,15 @@ class ArmGroup:
             ):
                 return candidate
         return present
+
+    def _next_openings(self, positions: Mapping[str, FloatArray], dt_s: float) -> dict[str, float]:
+        """Openings after this tick: no gripper opens into something, each closes as it likes."""
+        after = {n: t.next_opening(dt_s) for n, t in self.tracks.items()}
+        now = self.openings()
+        wider = {n: max(opening, after[n]) for n, opening in now.items()}
+        if wider == now or not self.guard.worsened((positions, now), (positions, wider)):
+            return after
+        return {n: min(after[n], now[n]) for n in after}
 
     def _check_pushed(self) -> None:
         """Hold when shapes are nearer than any command brought them: something is in the way.

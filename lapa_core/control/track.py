@@ -168,13 +168,24 @@ class ArmTrack:
             self.command_rad, self._velocity, self.setpoint(now_s), dt_s, scale
         )
 
-    def give(self, position_rad: FloatArray, dt_s: float) -> JointCommand:
+    def next_opening(self, dt_s: float) -> float:
+        """The gripper's opening after the next tick, on its way to the one asked for."""
+        assert self.opening is not None
+        reach = self._opening_speed * self._params.speed_scale * dt_s
+        return self.opening + float(np.clip(self._opening_target - self.opening, -reach, reach))
+
+    def give(self, position_rad: FloatArray, opening: float, dt_s: float) -> JointCommand:
         """Command (n,) joint positions: the last gate, what does not pass it reaches no arm.
+
+        Args:
+            position_rad: of the joints.
+            opening: of the gripper, 0 .. 1.
+            dt_s: seconds since the last command.
 
         Raises:
             UnsafeAction: not finite, outside the limits, or faster than the joints may go.
         """
-        assert self.command_rad is not None and self.opening is not None
+        assert self.command_rad is not None
         k = self.kinematics
         if not np.all(np.isfinite(position_rad)):
             raise UnsafeAction(f"command of {self.arm.name} is not finite")
@@ -184,9 +195,7 @@ class ArmTrack:
             raise UnsafeAction(f"command of {self.arm.name} is faster than the joints' limits")
         if dt_s > 0:
             self._velocity = (position_rad - self.command_rad) / dt_s
-        self.command_rad = position_rad
-        reach = self._opening_speed * self._params.speed_scale * dt_s
-        self.opening += float(np.clip(self._opening_target - self.opening, -reach, reach))
+        self.command_rad, self.opening = position_rad, opening
         return JointCommand(self.arm.name, k.joints, position_rad.copy(), self.opening)
 
     def arrive(self) -> None:
@@ -196,8 +205,9 @@ class ArmTrack:
 
     @property
     def widest_opening(self) -> float:
-        """Of the gripper now and at the end of its way, the wider one; open before the first."""
-        return 1.0 if self.opening is None else max(self.opening, self._opening_target)
+        """Of the gripper's commanded and measured opening the wider one, 0 .. 1."""
+        measured = float(np.clip(self.arm.gripper.opening(self.monitor.finger), 0.0, 1.0))
+        return measured if self.opening is None else max(self.opening, measured)
 
     def behind(self, now_s: float) -> str:
         """Which joint has not followed its command for too long, or ""."""

@@ -1,6 +1,10 @@
 # Copyright (c) 2026 lapa_ros contributors
 # SPDX-License-Identifier: MIT
-"""What a checkpoint was made for: robot, dimensions, cameras, step time, preprocessing."""
+"""What a checkpoint was made for: robot, dimensions, gripper, cameras, step time, preprocessing.
+
+Also the only place where a gripper's number changes its meaning between the data a model learnt
+from and the messages, in which 1 is always open.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lapa_core.errors import CheckpointError, unknown
+from lapa_core.model.action_tokenizer import is_gripper
 from lapa_core.model.vocabulary import KINDS
-from lapa_core.robot import Robot
+from lapa_core.robot import POLARITIES, Robot
+from lapa_core.types import FloatArray
 
-FORMAT = 1
-UNSTATED = "unstated"  # the released files say nothing of a robot
+FORMAT = 2
+UNSTATED = "unstated"  # the released files say nothing of a robot, nor of its gripper
 NUM_LATENT_CODES = 4  # an image pair has 2x2 codes in the reference's quantiser
 
 
@@ -33,6 +39,8 @@ class Interface:
         center_crop: whether images lose their upper and lower tenth first.
         trained: False for random weights, which must not move a robot.
         origin: one line for people: where the weights come from.
+        gripper: what the model's number for a gripper means, one of `robot.POLARITIES`;
+            `UNSTATED` where nobody knows, and for a latent model, which has none.
     """
 
     kind: str
@@ -45,11 +53,15 @@ class Interface:
     center_crop: bool
     trained: bool
     origin: str
+    gripper: str
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together."""
         if self.kind not in KINDS:
             raise CheckpointError(unknown("kind", self.kind, KINDS, "interface.json"))
+        polarities = (*POLARITIES, UNSTATED)
+        if self.gripper not in polarities:
+            raise CheckpointError(unknown("gripper", self.gripper, polarities, "interface.json"))
         if self.kind == "action" and self.num_tokens != len(self.dimensions) * self.chunk_length:
             raise CheckpointError(
                 f"{self.num_tokens} tokens are not {self.chunk_length} steps "
@@ -75,11 +87,31 @@ class Interface:
         if not isinstance(content, Mapping) or not isinstance(content.get("format"), int):
             raise CheckpointError(f"{source} must be a mapping with a whole number `format`")
         if content["format"] != FORMAT:
-            newer = " made by a newer lapa_ros," if content["format"] > FORMAT else ""
+            by = "a newer" if content["format"] > FORMAT else "an older"
             raise CheckpointError(
-                f"{source}: format {content['format']},{newer} not readable here; valid: {FORMAT}"
+                f"{source}: format {content['format']}, made by {by} lapa_ros, not readable here; "
+                f"valid: {FORMAT}"
             )
         return cls(**_typed(content, source))
+
+    def exchange_gripper(self, deltas: FloatArray) -> FloatArray:
+        """Actions as the model has them -> as messages have them (1 open), or the other way.
+
+        Both ways are the same, as the other polarity of a number x is 1 - x. Where the polarity
+        is `UNSTATED` the numbers stay what they are: such a checkpoint fits no robot anyway.
+
+        Args:
+            deltas: (..., d) in the order of `dimensions`.
+
+        Returns:
+            The same array where nothing changes, else a new one.
+        """
+        if self.gripper != "open_is_zero":
+            return deltas
+        columns = [i for i, name in enumerate(self.dimensions) if is_gripper(name)]
+        exchanged = deltas.copy()
+        exchanged[..., columns] = 1.0 - exchanged[..., columns]
+        return exchanged
 
     def check_robot(self, robot: Robot) -> None:
         """Refuse a robot that this checkpoint was not made for.
@@ -92,6 +124,7 @@ class Interface:
             "dimensions": (self.dimensions, robot.dimensions),
             "cameras": (self.cameras, tuple(c.name for c in robot.cameras)),
             "step_time_s": (self.step_time_s, robot.step_time_s),
+            "gripper": (self.gripper, polarity(robot)),
         }
         wrong = [
             f"{what}: checkpoint {_show(mine)}, robot {_show(theirs)}"
@@ -102,6 +135,21 @@ class Interface:
             raise CheckpointError(
                 f"this checkpoint was not made for {robot.source}: " + "; ".join(wrong)
             )
+
+
+def polarity(robot: Robot) -> str:
+    """The gripper polarity of the data this robot's policies learn from.
+
+    Raises:
+        CheckpointError: its arms disagree; one model has one polarity.
+    """
+    found = {arm.gripper.polarity for arm in robot.arms}
+    if len(found) > 1:
+        each = ", ".join(f"{arm.name} {arm.gripper.polarity}" for arm in robot.arms)
+        raise CheckpointError(
+            f"{robot.source}: gripper polarity must be the same for all arms, got {each}"
+        )
+    return found.pop()
 
 
 def for_robot(robot: Robot, **others: Any) -> Interface:
@@ -115,6 +163,7 @@ def for_robot(robot: Robot, **others: Any) -> Interface:
             "step_time_s": robot.step_time_s,
             "chunk_length": 1,
             "num_tokens": len(robot.dimensions),
+            "gripper": polarity(robot),
             **others,
         }
     )
@@ -127,6 +176,7 @@ def _show(value: object) -> str:
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "kind": str, "robot": str, "dimensions": list, "cameras": list, "step_time_s": (int, float),
     "chunk_length": int, "num_tokens": int, "center_crop": bool, "trained": bool, "origin": str,
+    "gripper": str,
 }  # fmt: skip
 
 

@@ -180,13 +180,14 @@ class Policy:
         return Decision(chunk, prediction.tokens, {**prediction.timings_ms, "total": total})
 
     def action(self, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(n,) codes -> (chunk_length, d) deltas."""
+        """(n,) codes -> (chunk_length, d) deltas of the message contract: gripper 1 is open."""
         bins = self.checkpoint.actions
         if self.kind != "action":
             raise CheckpointError("a latent model gives no robot actions; fine-tune it first")
         if bins is None:
             raise CheckpointError("this checkpoint has no action bins; convert it with --bins")
-        return bins.decode(tokens.reshape(self.chunk_length, len(self.dimensions)))
+        deltas = bins.decode(tokens.reshape(self.chunk_length, len(self.dimensions)))
+        return self.checkpoint.interface.exchange_gripper(deltas)
 
     def predict(self, image: ImageArray, instruction: str) -> Prediction:
         """Codes of one (H, W, 3) RGB image and an instruction."""

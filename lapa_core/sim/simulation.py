@@ -24,11 +24,11 @@ from lapa_core.errors import ConfigError, DataError, unknown
 from lapa_core.robot import Arm, Robot
 from lapa_core.sim import world
 from lapa_core.sim.layout import BLOCK_EDGE_M, layout
+from lapa_core.sim.rendering import STATE, Renderers
 from lapa_core.types import FloatArray, ImageArray
 
 _PLACE_GAP_M = 0.055  # between the middles of two blocks
 _PLACE_TRIALS = 100  # of one block, before all are placed anew
-_STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,6 @@ class _Address:
     qpos: int
     dof: int
     actuator: int
-
-
-@dataclass(frozen=True)
-class _Renderer:
-    """An OpenGL context of one size, and the state it draws."""
-
-    renderer: mujoco.Renderer
-    data: mujoco.MjData
 
 
 class Simulation:
@@ -77,7 +69,7 @@ class Simulation:
         self._data = mujoco.MjData(self._model)
         self._lock = threading.RLock()
         self._seed = seed
-        self._renderers: dict[tuple[int, int, int], _Renderer] = {}
+        self._renderers = Renderers(self._model)
         self._addresses = {
             (a.name, n): self._address(a, n) for a in robot.arms for n in self._commanded(a)
         }
@@ -103,7 +95,7 @@ class Simulation:
                 targets = dict(zip(arm.joints, map(float, arm.park_rad), strict=True))
                 targets[arm.gripper.joint] = arm.gripper.open
                 for name in self._joints[arm.name]:
-                    leader, scale, offset = self._follows(arm.name, name)
+                    leader, scale, offset = self._descriptions[arm.name].leader(name)
                     if leader in targets:
                         value = scale * targets[leader] + offset
                         self._data.joint(f"{arm.name}/{name}").qpos[0] = value
@@ -147,14 +139,15 @@ class Simulation:
         as is that of the fingers by the Interbotix driver.
         """
         owner, names = self.robot.arm(arm), self._joints[arm]
-        linkage = self._descriptions[arm].linkage
+        description = self._descriptions[arm]
+        linkage = description.linkage
         position, velocity = np.zeros(len(names)), np.zeros(len(names))
         with self._lock:
             for i, name in enumerate(names):
                 if linkage is not None and name == linkage.joint:
                     position[i] = self._motor_angle(arm, linkage)
                     continue
-                leader, scale, offset = self._follows(arm, name)
+                leader, scale, offset = description.leader(name)
                 joint = self._data.joint(f"{arm}/{leader}")
                 position[i] = scale * float(joint.qpos[0]) + offset
                 if leader != owner.gripper.joint:
@@ -212,9 +205,9 @@ class Simulation:
 
     def snapshot(self) -> FloatArray:
         """The whole state of the physics, for `render_snapshot`."""
-        state = np.empty(mujoco.mj_stateSize(self._model, _STATE))
+        state = np.empty(mujoco.mj_stateSize(self._model, STATE))
         with self._lock:
-            mujoco.mj_getState(self._model, self._data, state, _STATE)
+            mujoco.mj_getState(self._model, self._data, state, STATE)
         return state
 
     def render(
@@ -238,37 +231,11 @@ class Simulation:
     ) -> ImageArray:
         """Picture of a camera at a snapshot; takes no lock, so the physics goes on meanwhile."""
         self.robot.camera(camera)
-        own = self._renderer(width, height)
-        mujoco.mj_setState(self._model, own.data, snapshot, _STATE)
-        mujoco.mj_kinematics(self._model, own.data)
-        mujoco.mj_camlight(self._model, own.data)
-        own.renderer.update_scene(own.data, camera=camera)
-        image: ImageArray = own.renderer.render()
-        return image
+        return self._renderers.render(snapshot, camera, width, height)
 
     def close(self) -> None:
         """Free the renderers of the calling thread."""
-        for key in [k for k in self._renderers if k[0] == threading.get_ident()]:
-            self._renderers.pop(key).renderer.close()
-
-    def _renderer(self, width: int, height: int) -> _Renderer:
-        key = (threading.get_ident(), width, height)
-        if key not in self._renderers:
-            limit = self._model.vis.global_
-            if not (0 < width <= limit.offwidth and 0 < height <= limit.offheight):
-                raise ConfigError(
-                    f"cannot render {width}x{height}; at most "
-                    f"{limit.offwidth}x{limit.offheight}, see lapa_core/sim/world.py"
-                )
-            try:
-                renderer = mujoco.Renderer(self._model, height=height, width=width)
-            except Exception as error:  # each GL backend raises its own kinds
-                raise ConfigError(
-                    f"no OpenGL for rendering ({error}); set MUJOCO_GL=egl (or osmesa, glfw) "
-                    "before Python starts"
-                ) from error
-            self._renderers[key] = _Renderer(renderer, mujoco.MjData(self._model))
-        return self._renderers[key]
+        self._renderers.close()
 
     def _address(self, arm: Arm, joint: str) -> _Address:
         name = f"{arm.name}/{joint}"
@@ -302,15 +269,6 @@ class Simulation:
         # Contacts push a finger a little past its soft limit; the real crank stops.
         ends = linkage.arm_m - linkage.horn_m, linkage.arm_m + linkage.horn_m
         return gripper.angle_from_finger(linkage, min(max(finger, ends[0]), ends[1]))
-
-    def _follows(self, arm: str, joint: str) -> tuple[str, float, float]:
-        """The joint that this one mimics in the end, itself if none: position = scale * x + c."""
-        joints = self._descriptions[arm].joints
-        scale, offset = 1.0, 0.0
-        while joints[joint].mimics:
-            scale, offset = scale * joints[joint].multiplier, scale * joints[joint].offset + offset
-            joint = joints[joint].mimics
-        return joint, scale, offset
 
     def _touching(self, geom: int) -> str:
         body = int(self._model.geom_bodyid[geom])

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import av
@@ -15,8 +16,8 @@ from lapa_core import robot as robots
 from lapa_core.types import ActionChunk
 from lapa_ros.demo_plot import rotation_vector
 from lapa_ros.demo_record import Record
-from lapa_ros.demo_report import command_to_motion_s, summarise
-from lapa_ros.demo_video import Video
+from lapa_ros.demo_report import command_to_motion_s, summarise, write_report
+from lapa_ros.demo_video import Video, arrange
 
 LATENCY_S = 0.12
 PERIOD_S = 0.02
@@ -55,11 +56,15 @@ def record() -> Record:
     arm = {"rate_hz": "50", "period_ms_p99": "21", "interventions_workspace": "2"}
     made.diagnostics["policy_node"].append((100.0, policy))
     made.diagnostics["arm_node"].append((100.0, arm))
-    made.diagnostics["sim_node"].append((99.0, {"camera_front_published": "70"}))
+    made.diagnostics["sim_node"].append(
+        (99.0, {"camera_front_published": "70", "collisions": "1"})
+    )
     made.begin(9.9)
     made.diagnostics["policy_node"].append((102.0, policy | {"camera_front_received": "155"}))
     made.diagnostics["arm_node"].append((102.0, arm | {"interventions_workspace": "5"}))
-    made.diagnostics["sim_node"].append((103.0, {"camera_front_published": "190"}))
+    made.diagnostics["sim_node"].append(
+        (103.0, {"camera_front_published": "190", "collisions": "3"})
+    )
     made.end(12.1)
     return made
 
@@ -79,7 +84,76 @@ def test_the_summary_counts_the_window_alone(record: Record) -> None:
     assert summary["interventions"] == {"workspace": 3}
     # 30 frames a second for 2 s were published between the policy's reports, 55 received.
     assert summary["frames"]["front"] == {"published": 60.0, "received": 55, "dropped": 5}
+    assert summary["simulated_collisions"] == 2
     assert summary["trained"] is False
+
+
+def test_one_arm_has_its_own_figures_too(record: Record) -> None:
+    """Ten steps of 1 cm; sampled every 0.2 s, corners are cut by what the lag displaces them."""
+    arm = summarise(record)["arms"]["wx250s"]
+    assert arm["steps"] == STEPS
+    assert arm["moved"] is True
+    assert 0.07 < arm["travelled_m"] <= 0.10
+    assert arm["command_to_motion_ms"] == summarise(record)["command_to_motion_ms"]
+
+
+def two_arm_record(right_follows: bool) -> Record:
+    """Ten steps of 1 cm for each arm, turning by 90 degrees: left from x to y, right from y to x.
+
+    The tools follow exactly 0.12 s late.
+    """
+    robot = robots.load("bimanual_wx250s")
+    made = Record(robot, "turn", 2.0)
+    corners = {"left": [np.zeros(3)], "right": [np.zeros(3)]}
+    for i in range(STEPS):
+        turn = (0.01 * np.eye(3)[i % 2]) * (-1) ** (i // 2)
+        row = np.zeros((1, 14))
+        row[0, :3], row[0, 7:10] = turn, turn[[1, 0, 2]]
+        chunk = ActionChunk(robot.dimensions, row, np.zeros(1), i, robot.base_frame)
+        made.decided.append((10.0 + 0.2 * i, chunk))
+        made.executed.append((10.01 + 0.2 * i, chunk))
+        corners["left"].append(corners["left"][-1] + row[0, :3])
+        corners["right"].append(corners["right"][-1] + row[0, 7:10] * right_follows)
+    for t in np.arange(9.0, 13.0, PERIOD_S):
+        position = (t - LATENCY_S - 10.0) / 0.2
+        for name, way in corners.items():
+            xyz = [
+                np.interp(position, np.arange(STEPS + 1), [c[k] for c in way]) for k in range(3)
+            ]
+            sample = (float(t), *map(float, xyz), 1.0, 0.0, 0.0, 0.0)
+            made.poses[name, "pose"].append(sample)
+            made.poses[name, "target"].append(sample)
+    policy = {"trained": "False", "asked_rate_hz": "5"} | {
+        f"{k}_ms_{q}": "5" for k in ("image_age", "inference") for q in ("median", "p99")
+    }
+    arm = {"rate_hz": "50", "period_ms_p99": "21"}
+    made.begin(9.9)
+    for name, values in (("policy_node", policy), ("arm_node", arm), ("sim_node", {})):
+        made.diagnostics[name].append((102.0, values))
+    made.end(12.3)
+    return made
+
+
+def test_two_arms_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = two_arm_record(right_follows=True)
+    assert write_report(record, tmp_path) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert list(summary["arms"]) == ["left", "right"]
+    for arm in summary["arms"].values():
+        assert arm["steps"] == STEPS and arm["moved"]
+        assert arm["travelled_m"] == pytest.approx(0.085, abs=0.015)
+        assert 140 <= arm["command_to_motion_ms"]["median"] <= 161
+    assert summary["every_arm_moved"] is True
+    printed = capsys.readouterr().out
+    assert "arm left" in printed and "arm right" in printed
+    assert "every arm moved        yes" in printed
+
+
+def test_an_arm_that_stands_still_fails_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert write_report(two_arm_record(right_follows=False), tmp_path) == 1
+    assert "every arm moved        no: right" in capsys.readouterr().out
 
 
 def test_rotation_vector_is_the_logarithm() -> None:
@@ -98,10 +172,29 @@ def test_the_video_holds_every_frame(tmp_path: Path) -> None:
     video = Video(path, "turn", 10.0)
     picture = np.full((480, 640, 3), 90, dtype=np.uint8)
     for i in range(12):
-        video.add([picture, picture], delta(0.01, 0.0, i), ("policy", "following policy"))
+        video.add(
+            {"front": picture, "overview": picture},
+            delta(0.01, 0.0, i),
+            ("policy", "following policy"),
+        )
     video.close()
     with av.open(str(path)) as container:
         frames = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
     assert len(frames) == 12
     assert frames[0].shape == (480, 1280, 3)
     assert frames[0][:70, :640].std() > 5 > frames[0][200:, :].std()  # text above, plain below
+
+
+def test_four_cameras_make_a_grid_in_their_order() -> None:
+    colours = {"cam_high": 10, "cam_left_wrist": 80, "cam_right_wrist": 150, "overview": 220}
+    sizes = [(480, 640), (480, 640), (240, 320), (600, 600)]
+    pictures = {
+        name: np.full((*size, 3), value, dtype=np.uint8)
+        for (name, value), size in zip(colours.items(), sizes, strict=True)
+    }
+    grid = arrange(pictures)
+    assert grid.shape == (720, 960, 3)
+    middles = [grid[180, 240], grid[180, 720], grid[540, 240], grid[540, 660]]
+    assert [int(m[0]) for m in middles] == list(colours.values())
+    three = arrange({n: pictures[n] for n in list(pictures)[:3]})
+    assert three.shape == (720, 960, 3) and not three[400:, 490:].any()

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,3 +103,77 @@ def test_a_target_for_an_unknown_joint_moves_nothing(listener: Listener) -> None
     listener.gripper.publish(convert.joint_target_msg(("left_finger",), np.array([0.03]), 0.1))
     wait_for(lambda: abs(listener.position("left_finger") - 0.03) < 0.001, "the sentinel")
     assert abs(listener.position("waist") - waist) < 0.01
+
+
+def test_a_collision_is_counted_and_named(listener: Listener) -> None:
+    """Folded past its park pose the wrist meets the shoulder; then the arm is brought back."""
+    arm = listener.robot.arms[0]
+    assert listener.values()["collisions"] == "0"
+    listener.arm.publish(convert.joint_target_msg(JOINTS, arm.park_rad, 1.0))
+    wait_for(lambda: abs(listener.position("shoulder") - arm.park_rad[1]) < 0.02, "the park pose")
+    assert listener.values()["collisions"] == "0"
+    folded = arm.park_rad + np.array([0.0, 0.0, 0.0, 0.0, 1.2, 0.0])
+    listener.arm.publish(convert.joint_target_msg(JOINTS, folded, 0.5))
+    wait_for(lambda: "shoulder_link" in listener.values()["touching"], "a named collision")
+    assert int(listener.values()["collisions"]) > 0
+    listener.arm.publish(convert.joint_target_msg(JOINTS, arm.park_rad, 0.5))
+    wait_for(lambda: listener.values()["touching"] == "", "an arm that is free again")
+
+
+class TwoArms(Node):
+    """Keeps the newest joint states and pictures of a two-arm robot."""
+
+    def __init__(self) -> None:
+        super().__init__("two_arms")
+        self.robot = robots.load("bimanual_wx250s")
+        self.newest: dict[str, Any] = {}
+        for kind, topics in (
+            (JointState, [a.joint_states for a in self.robot.arms]),
+            (Image, [c.topic for c in self.robot.cameras]),
+        ):
+            for topic in topics:
+                keep = partial(self.newest.__setitem__, topic)
+                self.create_subscription(kind, topic, keep, interface.CAMERA_SUB_QOS)
+        self.arms = {
+            a.name: self.create_publisher(
+                JointTrajectory, a.drivers.ros2_control.arm.topic, interface.COMMAND_QOS
+            )
+            for a in self.robot.arms
+        }
+
+    def waist(self, arm: str) -> float:
+        """Newest measured waist position [rad]."""
+        names, position = messages.joint_state(self.newest[self.robot.arm(arm).joint_states])
+        return float(position[names.index("waist")])
+
+    def picture(self, camera: str) -> np.ndarray:
+        """Newest picture as (H, W, 3)."""
+        return messages.image(self.newest[self.robot.camera(camera).topic])
+
+
+def test_two_arms_have_topics_of_their_own_and_cameras_that_ride_along(
+    ros_context: None, tmp_path: Path
+) -> None:
+    node = TwoArms()
+    log = tmp_path / "sim_node.log"
+    with started("sim_node", {"robot": "bimanual_wx250s"}, log), spinning(node):
+        streams = len(node.robot.arms) + len(node.robot.cameras)
+        wait_for(lambda: len(node.newest) == streams, "all streams", seen=lambda: [*node.newest])
+        before = {c.name: node.picture(c.name) for c in node.robot.cameras}
+        wait_for(lambda: node.arms["right"].get_subscription_count() > 0, "the arm controller")
+        turned = node.robot.arm("right").park_rad + np.array([0.8, 0, 0, 0, 0, 0])
+        node.arms["right"].publish(convert.joint_target_msg(JOINTS, turned, 0.5))
+        wait_for(lambda: abs(node.waist("right") - 0.8) < 0.02, "the right arm")
+        wait_for(
+            lambda: _changed(before, node, "cam_right_wrist"), "what the right wrist sees now"
+        )
+        assert abs(node.waist("left")) < 0.01
+        assert not _changed(before, node, "cam_left_wrist", share=0.005)
+
+
+def _changed(
+    before: dict[str, np.ndarray], node: TwoArms, camera: str, share: float = 0.05
+) -> bool:
+    """Whether more than a share of the pixels differ clearly from an earlier picture's."""
+    difference = np.abs(node.picture(camera).astype(int) - before[camera]).max(axis=2)
+    return bool((difference > 20).mean() > share)
