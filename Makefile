@@ -18,10 +18,13 @@ setup:
 demo: setup
 	@$(PY) -m lapa_core.cli demo --robot $(ROBOT) --seconds $(SECONDS) --out $(OUT)
 
+# Messages that no wheel carries are built for the tests, where there is a C++ compiler.
 test: setup
+	$(PY) tools/build_test_interfaces.py --if-possible
 	$(PY) -m pytest -m "not slow" test
 
 test-slow: setup
+	$(PY) tools/build_test_interfaces.py --if-possible
 	$(PY) -m pytest -m slow test
 
 check: setup

@@ -34,10 +34,14 @@ if [ -n "${ROS_DISTRO:-}" ] && "$PYTHON" -c 'import rclpy' 2>/dev/null; then
     ros="apt ($ROS_DISTRO)"; venv_args=--system-site-packages; extras=dev
 else
     ros="wheels (Jazzy)"; venv_args=; extras=dev,ros-wheels
+    # What builds the tests' own messages is of use only where there is a compiler.
+    if command -v c++ >/dev/null || command -v g++ >/dev/null; then extras=$extras,interfaces
+    else say "no C++ compiler: tests that need Interbotix' or MoveIt's messages will be skipped"
+    fi
 fi
 
 stamp=.venv/.lapa_setup
-want="$("$PYTHON" -V) $ros $(cat setup.cfg constraints.txt tools/setup.sh | cksum)"
+want="$("$PYTHON" -V) $ros $extras $(cat setup.cfg constraints.txt tools/setup.sh | cksum)"
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ]; then
     say "up to date ($ros)"
     exit 0
