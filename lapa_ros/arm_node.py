@@ -27,9 +27,10 @@ from trajectory_msgs.msg import JointTrajectory
 
 from lapa_core import robot as robots
 from lapa_core.control import ArmController, ControlParams, Status
+from lapa_core.control.group import Commands
 from lapa_core.data import messages
 from lapa_core.data.timeline import PeriodMeter
-from lapa_core.errors import LapaError
+from lapa_core.errors import LapaError, UnsafeAction
 from lapa_ros import backends, convert, diagnostics, interface, runtime
 from lapa_ros.authority_log import AuthorityLog
 from lapa_ros.params import declare, param
@@ -95,7 +96,7 @@ class ArmNode(Node):
         self._duration_ms: deque[float] = deque(maxlen=LOOP_HISTORY)
         self._authority = ""
         self._authority_log = AuthorityLog(self.get_logger())
-        self._backend = backends.make(self, self.robot, 1.0 / p.rate_hz)
+        self._backend = backends.make(self, self.robot, 1.0 / p.rate_hz, p.dry_run)
         self._make_outputs()
         self._reporter = diagnostics.Reporter(self, self._report)
         self._make_inputs()
@@ -197,6 +198,8 @@ class ArmNode(Node):
 
     def _reboot(self, now_s: float) -> None:
         """Reboot the grippers' motors; while they restart they do not hold."""
+        if self.params.dry_run:
+            raise UnsafeAction("a dry run changes nothing: start without dry_run to reboot")
         self.controller.require_hold("reboot", now_s)
         self.get_logger().warning(self._backend.reboot_grippers())
 
@@ -212,6 +215,9 @@ class ArmNode(Node):
             count = self.count_publishers(topic)
             if count > 1:
                 return f"{count} publishers command the arm on {topic}; valid: this node alone"
+        for topic in self._backend.rival_topics:
+            if self.count_publishers(topic):
+                return f"somebody commands the arm on {topic}; valid: this node alone"
         return self._backend.problem()
 
     # Output --------------------------------------------------------------------------------
@@ -225,14 +231,25 @@ class ArmNode(Node):
     def _control(self, now_s: float) -> None:
         commands = self.controller.tick(now_s)
         if not self.params.dry_run:
-            if commands:
-                self._backend.send(commands)
-            self._backend.tick(self.controller.fingers(now_s), holding=not commands)
+            self._drive(commands, now_s)
         for chunk in self.controller.take_executed():
             self._executed_pub.publish(convert.chunk_msg(chunk))
         status = self.controller.status(now_s)
         self._announce(status)
         self._publish_poses(status)
+
+    def _drive(self, commands: Commands | None, now_s: float) -> None:
+        """Hand the commands to the driver; what it cannot send is a hold, not the node's end."""
+        try:
+            if commands:
+                self._backend.send(commands)
+            self._backend.tick(
+                self.controller.fingers(now_s),
+                holding=not commands,
+                estopped=self.controller.estopped,
+            )
+        except LapaError as error:
+            self.controller.set_driver_problem(str(error), now_s)
 
     def _announce(self, status: Status) -> None:
         """Publish `authority` and `/diagnostics` when state or reason has changed."""

@@ -10,7 +10,7 @@ Shapes that already are too near, as in some rest poses, may only part.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import mink
 import mujoco
@@ -100,6 +100,7 @@ class CollisionGuard:
         wanted: Positions,
         openings: Mapping[str, float],
         dt_s: float,
+        fixed: Collection[str] = (),
     ) -> list[dict[str, FloatArray]]:
         """Commands to try, best first, all of which keep every shape its distance.
 
@@ -112,6 +113,7 @@ class CollisionGuard:
             wanted: commands of this tick.
             openings: of every gripper, 0 .. 1.
             dt_s: seconds between the two.
+            fixed: arms that are not commanded: they stay where `present` has them.
         """
         self.blocked = None
         after = self.near(wanted, openings)
@@ -123,7 +125,7 @@ class CollisionGuard:
         if self._obeys(move) and _all_free(after, allowed):
             return [dict(wanted), dict(present)]
         self.blocked = before[0] if before else after[0]
-        move = self._nearest_move(present, move, openings, dt_s)
+        move = self._nearest_move(present, move, openings, dt_s, fixed)
         tries = [{n: present[n] + share * move[n] for n in present} for share in (1.0, 0.5, 0.25)]
         free = [q for q in tries if _all_free(self.near(q, openings, 0.0), allowed)]
         return [*free, dict(present)]
@@ -139,12 +141,18 @@ class CollisionGuard:
         return True
 
     def _nearest_move(
-        self, present: Positions, move: Positions, openings: Mapping[str, float], dt_s: float
+        self,
+        present: Positions,
+        move: Positions,
+        openings: Mapping[str, float],
+        dt_s: float,
+        fixed: Collection[str],
     ) -> dict[str, FloatArray]:
         """The displacement nearest to `move` that the linear limits allow."""
         self._set(present, openings)
         self._task.set_target(self._configuration.integrate(self._spread(move), 1.0))
-        fast = {n: self._velocity[n] * dt_s for n in present}
+        # An arm that nobody commands must not give way on paper.
+        fast = {n: (n not in fixed) * self._velocity[n] * dt_s for n in present}
         room = {n: (self._lower[n] - q, self._upper[n] - q) for n, q in present.items()}
         bottom = self._spread({n: np.clip(-fast[n], *room[n]) for n in present})
         top = self._spread({n: np.clip(fast[n], *room[n]) for n in present})

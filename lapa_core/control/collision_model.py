@@ -77,7 +77,8 @@ class Kind:
             minimum_distance_from_collisions=least_m,
             collision_detection_distance=least_m + DETECTION_M,
         )
-        # mink leaves out what cannot move against each other, such as two bases.
+        # mink leaves out what is fixed to the world together, such as two bases, and what turns
+        # on something fixed to it: a shoulder and the other arm's base, or the table.
         self._pairs = np.array(self.limit.geom_id_pairs, dtype=int).reshape(-1, 2)
         first, second = self._pairs.T
         self._radii = model.geom_rbound[first] + model.geom_rbound[second]
@@ -126,7 +127,8 @@ def kinds(
     for arm in robot.arms:
         description = arm_descriptions[arm.name]
         groups = rigid_groups(description)
-        apart = neighbours(description) | _ignored(robot, arm, groups)
+        near = neighbours(description)
+        apart = near | _ignored(robot, arm, groups)
         base = groups[description.root]
         shapes = [(g, groups[link]) for g, link in by_arm[arm.name]]
         of_self += [
@@ -135,7 +137,7 @@ def kinds(
             if one != two and frozenset((one, two)) not in apart
         ]
         # The base stands on the table; what turns on it is as high in every position.
-        first = {base, *(g for pair in apart if base in pair for g in pair)}
+        first = {base, *(g for pair in near if base in pair for g in pair)}
         of_table += [(table, g) for g, group in shapes if group not in first]
     of_arms = [
         (a, b)

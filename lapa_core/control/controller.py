@@ -183,7 +183,7 @@ class ArmController:
         if fresh:
             self._player.clear()
             for track in self._tracks.values():
-                track.forget_gripper()
+                track.forget()
 
     def disable(self, reason: str, now_s: float) -> None:
         """Hold, and stay so until the next `enable`."""
@@ -193,6 +193,7 @@ class ArmController:
     def estop(self, reason: str, now_s: float) -> None:
         """Hold at once; only `reset` and then `enable` lead out of it."""
         self._stop_all()
+        self._was_enabled = False
         self._authority.estop(reason, now_s)
 
     def reset(self, now_s: float) -> None:
@@ -251,6 +252,11 @@ class ArmController:
         """The steps begun since the last call, as the arms were really told them."""
         executed, self._executed = self._executed, []
         return executed
+
+    @property
+    def estopped(self) -> bool:
+        """Whether an estop is latched."""
+        return self._authority.state == "estop"
 
     @property
     def history(self) -> list[Entry]:
@@ -313,7 +319,7 @@ class ArmController:
         """The watchdogs: joint states, tracking, silence."""
         if not (self._authority.active or self._move):
             return
-        if problem := self._group.watch(now_s):
+        if problem := self._group.watch(now_s, moving=self._move is not None):
             self._hold(problem, now_s)
             return
         state = self._authority.state

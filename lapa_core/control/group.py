@@ -62,7 +62,7 @@ class ArmGroup:
         self._together = params.arms_hold_together or len(self.tracks) == 1
 
     def seed(self, now_s: float) -> None:
-        """Start anew from where the arms are; all have been seen, see `problem`."""
+        """Start from where the arms are; all have been seen, see `problem`."""
         for track in self.tracks.values():
             track.seed()
         problems = {n: t.monitor.problem(now_s) for n, t in self.tracks.items()}
@@ -80,15 +80,20 @@ class ArmGroup:
             return next((p for p in problems if p), "")
         return ""
 
-    def watch(self, now_s: float) -> str:
+    def watch(self, now_s: float, moving: bool) -> str:
         """The watchdogs of moving arms: why all must hold now, or "".
 
         Where arms hold alone, the one with a problem is put into `held`, and comes back by
-        itself once the problem is over.
+        itself once the problem is over. A joint move is always one of all arms.
         """
-        found = {n: self._trouble(t, now_s) for n, t in self.tracks.items() if n not in self.held}
+        alone = not self._together and not moving
+        found = {
+            n: self._trouble(t, now_s)
+            for n, t in self.tracks.items()
+            if not (alone and n in self.held)
+        }
         found = {n: why for n, why in found.items() if why}
-        if self._together:
+        if not alone:
             return next(iter(found.values()), "")
         for name, why in found.items():
             self.held[name] = why
@@ -111,6 +116,8 @@ class ArmGroup:
         rate = 1.0
         if step.source == self._last_source:
             rate = min(1.0, RATE_SLACK * (now_s - self._last_begin_s) / self._step_time_s)
+        # Neither may a step that is to be over sooner go as far as a whole one.
+        rate = min(rate, RATE_SLACK * step.duration_s / self._step_time_s)
         rows = dict(zip(self.tracks, step.delta.reshape(len(self.tracks), NUM_AXES), strict=True))
         plans = self._free_plans(rows, rate)
         for name, plan in plans.items():
@@ -143,8 +150,10 @@ class ArmGroup:
         """The commands of this tick of a joint move; the targets go along.
 
         Raises:
-            UnsafeAction: shapes would come too near to each other.
+            UnsafeAction: shapes would come too near to each other, or something pushes an arm
+                out of its way.
         """
+        self._check_pushed()
         present = {n: self._present(n) for n in self.tracks}
         openings = self.openings()
         if found := self.guard.worsened((present, openings), (wanted, openings)):
@@ -185,7 +194,7 @@ class ArmGroup:
     def _free(self, plans: Mapping[str, Plan]) -> bool:
         """Whether no shapes are too near at the ends of the plans, unless they are so now."""
         present = {n: self._present(n) for n in self.tracks}
-        ends = {n: p.position_rad for n, p in plans.items()}
+        ends = {n: present[n] if n in self.held else p.position_rad for n, p in plans.items()}
         now = self.openings()
         then = {n: max(opening, plans[n].opening) for n, opening in now.items()}
         return self.guard.worsened((present, now), (ends, then)) is None
@@ -205,7 +214,9 @@ class ArmGroup:
     def _restrained(self, wanted: Mapping[str, FloatArray], dt_s: float) -> dict[str, FloatArray]:
         """The commands nearest to `wanted` that collide with nothing, boxes kept."""
         present = {n: self._present(n) for n in self.tracks}
-        tries = self.guard.restrain(present, {**present, **wanted}, self.openings(), dt_s)
+        tries = self.guard.restrain(
+            present, {**present, **wanted}, self.openings(), dt_s, fixed=self.held
+        )
         blocked = str(self.guard.blocked) if self.guard.blocked else ""
         if blocked and not self.blocked_by:
             self.interventions["collision_brake"] += 1
@@ -242,10 +253,14 @@ class ArmGroup:
         found = self.guard.near(known, openings, 0.0)
         if not found:
             return
+        expected: dict[tuple[str, str], float] = {}
         commanded = {n: self._present(n) for n in self.tracks}
-        told = {c.pair: c.excess_m for c in reversed(self.guard.near(commanded, openings, 0.0))}
+        sagging = {n: q + self.tracks[n].sag_rad for n, q in commanded.items()}
+        for positions in (commanded, sagging):
+            for close in self.guard.near(positions, openings, 0.0):
+                expected[close.pair] = min(expected.get(close.pair, 0.0), close.excess_m)
         for close in found:
-            if close.excess_m < min(told.get(close.pair, 0.0), 0.0) - PUSHED * close.least_m:
+            if close.excess_m < expected.get(close.pair, 0.0) - PUSHED * close.least_m:
                 raise Refusal("pushed", f"an arm is pushed out of its way: {close.now}")
 
     def _present(self, name: str) -> FloatArray:

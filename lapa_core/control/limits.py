@@ -53,11 +53,13 @@ def check_chunk(
             "non_finite", f"chunk holds a number that is not finite: {_first_bad(chunk)}"
         )
     ordered = _in_order(chunk, robot)
-    ordered = _in_bases(ordered, robot)
-    _check_times(ordered, params, age_s)
-    for index, arm in enumerate(robot.arms):
-        _check_faults(ordered, arm, index * NUM_AXES, params.fault_factor)
-    return ordered
+    turned = _in_bases(ordered, robot)
+    _check_times(turned, params, age_s)
+    # As sent too: turned into other axes, an angle beyond half a turn comes out small.
+    for chunk_in_axes in (ordered, turned):
+        for index, arm in enumerate(robot.arms):
+            _check_faults(chunk_in_axes, arm, index * NUM_AXES, params.fault_factor)
+    return turned
 
 
 def clamp_step(

@@ -111,9 +111,7 @@ def _goal(track: ArmTrack, positions: str | Mapping[str, FloatArray]) -> FloatAr
 
 def _ends(track: ArmTrack, goal: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Start and goal of one arm, within its limits."""
-    k, name, present = track.kinematics, track.arm.name, track.monitor.position_rad
-    if present is None:
-        raise UnsafeAction(f"no joint states of {name} yet")
+    k, name, present = track.kinematics, track.arm.name, track.origin()
     if goal.shape != k.lower.shape or not np.all(np.isfinite(goal)):
         raise UnsafeAction(f"{name}: a goal needs {len(k.joints)} finite positions, got {goal}")
     beyond = (goal < k.lower - 1e-6) | (goal > k.upper + 1e-6)

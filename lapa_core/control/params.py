@@ -40,6 +40,8 @@ class ControlParams:
         outside_limits_rad: a joint measured further outside its limits is not believed.
         recovery_samples: so many samples in a row that agree on another place are believed.
         agree_rad: how near to each other they must be.
+        resting_rad: an arm this near to its last command is at rest on it, or on its way there.
+            Servos without an integral term sag below their goal, by 0.01 rad on such arms.
         arms_hold_together: when one of two arms must hold, the other holds too.
     """
 
@@ -63,6 +65,7 @@ class ControlParams:
     outside_limits_rad: float = 0.1
     recovery_samples: int = 10
     agree_rad: float = 0.05
+    resting_rad: float = 0.1
     arms_hold_together: bool = True
 
     def __post_init__(self) -> None:

@@ -52,6 +52,7 @@ class ArmTrack:
         kinematics, monitor: of this arm.
         target: pose the last accepted step ends at; None before the first seed.
         command_rad: (n,) last command, None before the first.
+        sag_rad: (n,) how far beside its command the arm was at the last seed.
         opening: last commanded opening of the gripper, None before the first enable.
     """
 
@@ -62,6 +63,7 @@ class ArmTrack:
         self.target: Pose | None = None
         self.command_rad: FloatArray | None = None
         self.opening: float | None = None
+        self.sag_rad: FloatArray = np.zeros(len(arm.joints))
         self._velocity: FloatArray = np.zeros(len(arm.joints))
         self._segment: Segment | None = None
         self._opening_target = 0.0
@@ -75,27 +77,44 @@ class ArmTrack:
         position = self.monitor.position_rad
         return None if position is None else self.kinematics.fk(position)
 
-    def seed(self) -> None:
-        """Start anew from where the arm is: command, target and gripper.
+    def origin(self) -> FloatArray:
+        """(n,) joint positions [rad] that the next motion starts from.
 
-        The gripper's command is kept once there is one: seeded from the measured opening, the
-        fingers would let go of what they squeeze.
+        The command in force where the arm is near it, else where it is measured. In hold the
+        driver keeps its last goal, and real servos rest a little below it: started from the
+        measured place again and again, an arm would climb down by that little every time.
+
+        Raises:
+            UnsafeAction: the arm was never seen.
         """
         position = self.monitor.position_rad
         if position is None:
             raise UnsafeAction(f"no joint states of {self.arm.name} yet")
-        k = self.kinematics
-        self.command_rad = np.clip(position, k.lower, k.upper)
-        self._velocity = np.zeros(len(k.joints))
+        k, command = self.kinematics, self.command_rad
+        if command is not None and np.max(np.abs(command - position)) <= self._params.resting_rad:
+            return command
+        return np.clip(position, k.lower, k.upper)
+
+    def seed(self) -> None:
+        """Start anew from `origin`, at rest.
+
+        The gripper's command is kept once there is one: seeded from the measured opening, the
+        fingers would let go of what they squeeze.
+        """
+        self.command_rad = origin = self.origin()
+        position = self.monitor.position_rad
+        assert position is not None
+        self.sag_rad = position - origin
+        self._velocity = np.zeros(len(origin))
         self._behind_since_s = None
         if self.opening is None:
             self.opening = float(np.clip(self.arm.gripper.opening(self.monitor.finger), 0.0, 1.0))
             self._opening_target = self.opening
-        self._rest(k.fk(self.command_rad))
+        self._rest(self.kinematics.fk(origin))
 
-    def forget_gripper(self) -> None:
-        """Let the next seed take the gripper's opening from its measured one."""
-        self.opening = None
+    def forget(self) -> None:
+        """Let the next seed take everything from what is measured, the gripper too."""
+        self.command_rad = self.opening = None
 
     def plan(self, delta: FloatArray, rate: float = 1.0, share: float = 1.0) -> Plan:
         """What a (7,) delta comes to after every clamp.

@@ -63,22 +63,23 @@ def joint_state(msg: Any) -> tuple[tuple[str, ...], FloatArray]:
 def action_chunk(msg: Any) -> ActionChunk:
     """A `trajectory_msgs/JointTrajectory` used as an end-effector delta chunk.
 
+    One without points is a chunk without steps: so teleoperation hands authority back.
+
     Raises:
-        DataError: no points, points of another length than the names, due times that do not
-            increase.
+        DataError: points of another length than the names, due times that do not increase.
     """
     names = tuple(msg.joint_names)
-    if not msg.points:
-        raise DataError("chunk has no points")
     lengths = sorted({len(p.positions) for p in msg.points})
-    if lengths != [len(names)]:
+    if lengths not in ([], [len(names)]):
         raise DataError(f"chunk has {len(names)} names but points of {lengths} positions")
     due_ns = np.array([stamp_ns(p.time_from_start) for p in msg.points], dtype=np.int64)
     if np.any(np.diff(due_ns) <= 0):
         raise DataError(f"due times must increase, got {(due_ns / NS_PER_S).tolist()} s")
     return ActionChunk(
         names=names,
-        deltas=np.array([list(p.positions) for p in msg.points], dtype=np.float64),
+        deltas=np.array([list(p.positions) for p in msg.points], dtype=np.float64).reshape(
+            len(msg.points), len(names)
+        ),
         due_s=due_ns / NS_PER_S,
         stamp_ns=stamp_ns(msg.header.stamp),
         frame_id=msg.header.frame_id,

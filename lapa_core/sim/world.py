@@ -184,7 +184,7 @@ def _arm(spec: mujoco.MjSpec, arm: Arm, description: Description) -> None:
         geom.friction = [1.2, 0.01, 0.0001]
         geom.condim = 4
     for body in child.bodies[1:]:
-        body.gravcomp = 1.0  # the real servos' integral term takes the gravity in the same way
+        body.gravcomp = 1.0  # no sag: see docs/decisions/0025
     for joint in child.joints:
         turning = joint.type == mujoco.mjtJoint.mjJNT_HINGE
         joint.armature = servos.ARMATURE if turning else servos.FINGER_ARMATURE

@@ -22,8 +22,8 @@ CLASSES = {
 __all__ = ["CLASSES", "Backend", "make"]
 
 
-def make(node: Node, robot: Robot, tick_s: float) -> Backend:
-    """The backend the robot names; `tick_s` is the control period [s].
+def make(node: Node, robot: Robot, tick_s: float, dry_run: bool = False) -> Backend:
+    """The backend the robot names; see `Backend` for the arguments.
 
     Raises:
         ConfigError: no such backend, or message packages it needs are not installed.
@@ -31,5 +31,5 @@ def make(node: Node, robot: Robot, tick_s: float) -> Backend:
     if robot.backend not in CLASSES:
         raise ConfigError(unknown("backend", robot.backend, CLASSES, robot.source))
     module = import_module(f"lapa_ros.backends.{robot.backend}")
-    backend: Backend = getattr(module, CLASSES[robot.backend])(node, robot, tick_s)
+    backend: Backend = getattr(module, CLASSES[robot.backend])(node, robot, tick_s, dry_run)
     return backend

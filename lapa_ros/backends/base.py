@@ -24,18 +24,23 @@ class Backend(ABC):
     Attributes:
         command_topics: the topics it publishes commands on, once each, under resolved names.
             Another publisher there is a rival; the arm node then holds.
+        rival_topics: topics that move the same arm and that it never uses: nobody may.
+        dry_run: nothing may be sent or changed; looking is allowed.
     """
 
     command_topics: tuple[str, ...] = ()
+    rival_topics: tuple[str, ...] = ()
 
-    def __init__(self, node: Node, robot: Robot, tick_s: float) -> None:
+    def __init__(self, node: Node, robot: Robot, tick_s: float, dry_run: bool = False) -> None:
         """Create publishers and clients; waits for nobody.
 
         Args:
             node: whose executor serves them.
             robot: with a driver of this kind described for every arm.
             tick_s: control period [s].
+            dry_run: `send` and `tick` will not be called.
         """
+        self.dry_run = dry_run
         self.node = node
         self.robot = robot
         self.tick_s = tick_s
@@ -49,7 +54,7 @@ class Backend(ABC):
         return ""
 
     def tick(  # noqa: B027 - most drivers need nothing
-        self, fingers: Mapping[str, float | None], holding: bool
+        self, fingers: Mapping[str, float | None], holding: bool, estopped: bool
     ) -> None:
         """Called every control period after `send`, in hold too.
 
@@ -57,6 +62,7 @@ class Backend(ABC):
             fingers: arm -> measured position of the gripper's joint [m or rad], None where it
                 is not believed.
             holding: whether nothing was sent in this period.
+            estopped: whether an estop is latched: grippers stop too.
         """
 
     def reboot_grippers(self) -> str:

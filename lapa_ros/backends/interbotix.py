@@ -77,6 +77,7 @@ class InterbotixArm:
         self.single_pub = node.create_publisher(
             kinds.JointSingleCommand, topic + "joint_single", qos
         )
+        self.trajectory_topic = node.resolve_topic_name(topic + "joint_trajectory")
         self._opening: float | None = None
         self._restarts = 0
 
@@ -113,6 +114,12 @@ class InterbotixArm:
         if self._opening is not None and self.link.ready:
             self._send_gripper(self.drive.step(self._opening, finger, now_s))
 
+    def stop(self) -> None:
+        """Stop the gripper where it is; what it holds it keeps. A command moves it again."""
+        if self.link.ready and self._opening is not None:
+            self._send_gripper(self.drive.rest())
+        self._opening = None
+
     def close(self) -> None:
         """Leave the gripper as it shall stay; the arm's motors keep their goals by themselves."""
         if self.link.ready and self._opening is not None:
@@ -133,20 +140,21 @@ class InterbotixArm:
 class Interbotix(Backend):
     """All arms of a robot, each behind a driver of its own."""
 
-    def __init__(self, node: Node, robot: Robot, tick_s: float) -> None:
+    def __init__(self, node: Node, robot: Robot, tick_s: float, dry_run: bool = False) -> None:
         """As in the base.
 
         Raises:
             ConfigError: `interbotix_xs_msgs` is not installed, or the gripper's mode does not
                 fit the URDF.
         """
-        super().__init__(node, robot, tick_s)
+        super().__init__(node, robot, tick_s, dry_run)
         kinds = messages()
         self._arms = {a.name: InterbotixArm(node, a, kinds) for a in robot.arms}
         self._hold_since_s: float | None = None
         self.command_topics = tuple(
             p.topic_name for a in self._arms.values() for p in (a.group_pub, a.single_pub)
         )
+        self.rival_topics = tuple(a.trajectory_topic for a in self._arms.values())
 
     def send(self, commands: Mapping[str, JointCommand]) -> None:
         """Publish the joint goals of every arm, or of none while a driver is not ready.
@@ -173,7 +181,7 @@ class Interbotix(Backend):
             arm.link.poll(now_s, idle)
         return next((p for a in self._arms.values() if (p := a.link.problem())), "")
 
-    def tick(self, fingers: Mapping[str, float | None], holding: bool) -> None:
+    def tick(self, fingers: Mapping[str, float | None], holding: bool, estopped: bool) -> None:
         """Move the grippers on, and note how long the arms have been at rest."""
         now_s = time.monotonic()
         if not holding:
@@ -182,6 +190,8 @@ class Interbotix(Backend):
             self._hold_since_s = now_s
         for name, arm in self._arms.items():
             arm.link.commanding = True
+            if estopped:
+                arm.stop()
             arm.tick(fingers[name], now_s)
 
     def reboot_grippers(self) -> str:

@@ -143,11 +143,11 @@ def hardware_errors(names: Sequence[str], values: Sequence[int]) -> str:
 
     Args:
         names: of the motors asked.
-        values: of `Hardware_Error_Status`; fewer where the driver could not read them.
+        values: of `Hardware_Error_Status`, one a motor.
     """
     faults = [
         f"{name} reports {decode_error(value)}"
-        for name, value in zip(names, values, strict=False)
+        for name, value in zip(names, values, strict=True)
         if value
     ]
     return "; ".join(faults)

@@ -167,6 +167,7 @@ class DriverLink:
             self._node.get_logger().warning(f"{where} has narrower limits: {'; '.join(lines)}")
         if self.commanding:
             yield from self._set_profile()
+        yield from self._read_errors()
         self.restarts += 1
         self.ready = True
 
@@ -202,6 +203,8 @@ class DriverLink:
             got = yield self._ask(
                 self._get, "get_motor_registers", kind, name, "Hardware_Error_Status"
             )
+            if len(got.values) != len(motors):
+                continue  # the driver could not read them: what was known stays known
             found = checks.hardware_errors(motors, got.values)
             if found and not self._errors.get(name):
                 self._node.get_logger().error(f"{self._arm.name}: {found}")
@@ -250,6 +253,7 @@ class DriverLink:
             if waited_s > RETRY_S:
                 self._drop_call()
                 self.ready = False
+                self._rebooting = ""
 
     def _advance(self, steps: Steps, answer: Any = None) -> None:
         """Let the generator go on to its next call, or end."""

@@ -31,13 +31,13 @@ POLL_PERIOD_S = 0.1
 class MoveItServo(Backend):
     """Streams tool poses, or speeds, to one Servo node an arm."""
 
-    def __init__(self, node: Node, robot: Robot, tick_s: float) -> None:
+    def __init__(self, node: Node, robot: Robot, tick_s: float, dry_run: bool = False) -> None:
         """Find nobody yet; a timer starts the Servo nodes when they appear.
 
         Raises:
             ConfigError: two arms name one Servo node, or moveit_msgs is needed and missing.
         """
-        super().__init__(node, robot, tick_s)
+        super().__init__(node, robot, tick_s, dry_run)
         self._servos: dict[str, ServoArm] = {}
         for arm in robot.arms:
             driver = arm.drivers.moveit_servo
@@ -49,7 +49,7 @@ class MoveItServo(Backend):
                         f"Servo node {driver.node!r}; valid: one node an arm"
                     )
             make = PoseArm if driver.command == "pose" else TwistArm
-            self._servos[arm.name] = make(node, arm, tick_s)
+            self._servos[arm.name] = make(node, arm, tick_s, dry_run)
         self.command_topics = tuple(t for s in self._servos.values() for t in s.topics)
         # Of its own, not `tick`: a dry run has no ticks, and its diagnostics should be true too.
         node.create_timer(POLL_PERIOD_S, self._poll, clock=Clock(clock_type=ClockType.STEADY_TIME))

@@ -49,8 +49,8 @@ class TargetPublisher:
 class Ros2Control(Backend):
     """Streams targets, each to be reached one control period later."""
 
-    def __init__(self, node: Node, robot: Robot, tick_s: float) -> None:
-        super().__init__(node, robot, tick_s)
+    def __init__(self, node: Node, robot: Robot, tick_s: float, dry_run: bool = False) -> None:
+        super().__init__(node, robot, tick_s, dry_run)
         drivers = {a.name: a.drivers.ros2_control for a in robot.arms}
         self._arms = {n: TargetPublisher(node, d.arm) for n, d in drivers.items()}
         self._grippers = {n: TargetPublisher(node, d.gripper) for n, d in drivers.items()}

@@ -100,7 +100,9 @@ class ServoArm:
                 return f"nobody listens to {topic} of arm {self.arm.name}"
         return self.watch.problem(now_s)
 
-    def _start_with(self, *calls: Call) -> None:
+    def _start_with(self, dry_run: bool, check: Call, *calls: Call) -> None:
+        """Say what to ask of Servo; a dry run asks for its parameters alone."""
+        calls = (check,) if dry_run else (check, *calls)
         status = self.node.resolve_topic_name(f"{self.servo}/status")
         self._starter = Starter(self.node, self.servo, status, calls)
 
@@ -108,7 +110,7 @@ class ServoArm:
 class PoseArm(ServoArm):
     """Servo of Jazzy and newer, which follows poses."""
 
-    def __init__(self, node: Node, arm: Arm, tick_s: float) -> None:
+    def __init__(self, node: Node, arm: Arm, tick_s: float, dry_run: bool) -> None:
         del tick_s
         status, command_type = _moveit_msgs(f"{arm.name}: drivers: moveit_servo: command: pose")
         watch = _watch(node, arm, JAZZY)
@@ -118,6 +120,7 @@ class PoseArm(ServoArm):
         )
         poses = command_type.Request(command_type=command_type.Request.POSE)
         self._start_with(
+            dry_run,
             check_parameters(node, self.servo),
             call(node, self.servo, "switch_command_type", command_type, poses),
             # Servo starts unpaused, but whoever ran it before us may have paused it.
@@ -137,7 +140,7 @@ class PoseArm(ServoArm):
 class TwistArm(ServoArm):
     """Humble's Servo, which takes speeds."""
 
-    def __init__(self, node: Node, arm: Arm, tick_s: float) -> None:
+    def __init__(self, node: Node, arm: Arm, tick_s: float, dry_run: bool) -> None:
         super().__init__(node, arm, TwistStamped, "delta_twist_cmds", _watch(node, arm, HUMBLE))
         self._tick_s = tick_s
         self._last: tuple[float, Pose] | None = None  # when and where we last sent the tool
@@ -149,6 +152,7 @@ class TwistArm(ServoArm):
             JointState, arm.joint_states, self._on_joint_state, interface.JOINT_SUB_QOS
         )
         self._start_with(
+            dry_run,
             check_parameters(node, self.servo, units="speed_units"),
             call(node, self.servo, "start_servo", Trigger, Trigger.Request()),
         )

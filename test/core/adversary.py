@@ -12,6 +12,7 @@ import arms
 import numpy as np
 
 from lapa_core import description as descriptions
+from lapa_core.control import ControlParams
 from lapa_core.control.kinematics import ArmKinematics
 from lapa_core.robot import Robot
 from lapa_core.types import NUM_AXES, ActionChunk
@@ -51,8 +52,8 @@ class Arena(arms.Rig):
         sent: chunks sent so far.
     """
 
-    def __init__(self, robot: Robot) -> None:
-        super().__init__(robot)
+    def __init__(self, robot: Robot, params: ControlParams | None = None) -> None:
+        super().__init__(robot, params)
         self.harm: Counter[str] = Counter()
         self.sent = 0
         self._last: ActionChunk | None = None

@@ -120,6 +120,7 @@ class Rig:
         self.now_s = 100.0
         self.commands: list[dict[str, JointCommand] | None] = []
         self.states_flow = True
+        self.silent: set[str] = set()  # arms whose joint states have stopped
 
     @property
     def ros_now_ns(self) -> int:
@@ -136,6 +137,8 @@ class Rig:
 
     def read_joints(self) -> None:
         for arm in self.robot.arms:
+            if arm.name in self.silent:
+                continue
             names, position, _ = self.sim.joint_state(arm.name)
             self.controller.on_joint_state(arm.name, names, position, self.now_s)
 

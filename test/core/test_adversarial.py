@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lapa_core import robot as robots
+from lapa_core.control import ControlParams
 from lapa_core.sim.expert import Expert
 
 CELLS = ("wx250s", "bimanual_wx250s")
@@ -36,6 +37,18 @@ def test_hand_made_attacks_do_no_harm(cell: str, sequence) -> None:
     for attack in sequence(arena.robot, np.random.default_rng(1), 40):
         arena.attack(attack)
     _assert_unharmed(arena)
+
+
+@pytest.mark.parametrize("sequence", [adversary.crossings, adversary.jumps])
+def test_an_arm_that_holds_alone_is_not_run_into(sequence) -> None:
+    """One arm's joint states stop half way; the other goes on under attack."""
+    arena = Arena(robots.load("bimanual_wx250s"), ControlParams(arms_hold_together=False))
+    for i, attack in enumerate(sequence(arena.robot, np.random.default_rng(2), 60)):
+        if i == 10:
+            arena.silent.add("right")
+        arena.attack(attack)
+    _assert_unharmed(arena)
+    assert arena.status.interventions["held_right"] >= 1
 
 
 @pytest.mark.slow

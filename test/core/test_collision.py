@@ -90,6 +90,20 @@ def test_two_arms_do_not_meet(two: CollisionGuard) -> None:
     assert nearest.distance_m == pytest.approx(0.03, abs=3e-3)
 
 
+def test_an_arm_that_nobody_commands_does_not_give_way_on_paper(two: CollisionGuard) -> None:
+    goal = np.array([-1.3, 0.2, -0.3, 0, 0.9, 0])  # across the right arm's forearm
+    q = {"left": goal + WAIST, "right": START.copy()}
+    met = False
+    for _ in range(300):
+        wanted = {**q, "left": q["left"] + np.clip(goal - q["left"], -0.02, 0.02)}
+        found = two.restrain(q, wanted, TWO_OPEN, DT_S, fixed=["right"])[0]
+        np.testing.assert_array_equal(found["right"], q["right"])
+        q = found
+        assert not two.near(q, TWO_OPEN, -1e-4), "nearer than allowed"
+        met = met or two.blocked is not None
+    assert met, "they never met: this proves nothing"
+
+
 def test_what_is_too_near_already_may_part_but_not_approach(one: CollisionGuard) -> None:
     low = START
     while one.near({"wx250s": low}, OPEN, 0.0) == []:
@@ -135,6 +149,17 @@ def test_ignore_takes_links_and_refuses_unknown_ones() -> None:
     ignoring = dataclasses.replace(robot.collision, ignore=(pair,))
     left = guard_of(dataclasses.replace(robot, collision=ignoring)).near(folded, OPEN)
     assert close[0].pair not in [c.pair for c in left]
+
+
+def test_ignoring_a_link_and_the_base_still_keeps_that_link_off_the_table() -> None:
+    robot = robots.load("wx250s")
+    ignoring = dataclasses.replace(robot.collision, ignore=(("base_link", "gripper_link"),))
+    guard = guard_of(dataclasses.replace(robot, collision=ignoring))
+    down = START + 0.9 * SHOULDER
+    q = walk(guard, {"wx250s": START}, {"wx250s": down}, OPEN)
+    low = guard_of(robot).near(q, OPEN)[0]
+    assert "table" in low.pair
+    assert low.distance_m > 0.0029
 
 
 @pytest.mark.parametrize("name", ["wx250s", "bimanual_wx250s", "aloha"])

@@ -59,10 +59,15 @@ def test_not_a_number_passes_the_decoder_because_safety_judges_it() -> None:
     assert np.isnan(read.deltas).all()
 
 
+def test_a_message_without_points_is_a_chunk_without_steps() -> None:
+    read = messages.action_chunk(chunk([], ["arm/x", "arm/y"]))
+    assert read.deltas.shape == (0, 2)
+    assert len(read) == 0
+
+
 @pytest.mark.parametrize(
     ("points", "text"),
     [
-        ([], "no points"),
         ([(0.0, [1.0])], "2 names but points of"),
         ([(0.0, [1.0, 2.0]), (0.2, [1.0])], "2 names but points of"),
         ([(0.2, [1.0, 2.0]), (0.2, [1.0, 2.0])], "must increase"),

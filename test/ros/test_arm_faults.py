@@ -23,7 +23,7 @@ from lapa_core import description
 from lapa_core import robot as robots
 from lapa_core.control.kinematics import ArmKinematics
 from lapa_core.data import messages
-from lapa_ros import convert
+from lapa_ros import convert, interface
 from lapa_ros.processes import NodeProcess
 
 SENTINEL_M = 0.008
@@ -194,6 +194,27 @@ def test_a_joint_state_that_jumps_by_a_radian(cell: Cell) -> None:
     cell.arm.glitch_rad = 0.0
     cell.drive()
     cell.expect_sentinel_alone(since, set())
+
+
+def test_teleop_takes_over_and_hands_back_with_an_empty_message(cell: Cell) -> None:
+    teleop = cell.operator.create_publisher(
+        JointTrajectory, interface.TELEOP_EE_DELTA, interface.EVENT_QOS
+    )
+
+    def teleop_has_it() -> bool:
+        teleop.publish(cell.operator.chunk())
+        return cell.operator.state[0] == "teleop"
+
+    wait_for(teleop_has_it, "authority teleop", poll_s=0.1)
+    cell.operator.send(cell.operator.chunk())
+    nothing = cell.operator.chunk()
+    nothing.points = []
+    teleop.publish(nothing)
+    wait_for(lambda: cell.operator.state[0] == "hold", "the hand-back")
+    assert "handed back" in cell.operator.state[1]
+    cell.drive()
+    assert cell.operator.state[0] == "policy"
+    cell.operator.destroy_publisher(teleop)
 
 
 def test_two_publishers_fight(cell: Cell) -> None:

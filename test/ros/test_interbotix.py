@@ -27,7 +27,11 @@ from lapa_ros.backends import interbotix
 
 if interfaces.available("interbotix_xs_msgs"):
     import xs_cell
-    from interbotix_xs_msgs.msg import JointGroupCommand, JointSingleCommand
+    from interbotix_xs_msgs.msg import (
+        JointGroupCommand,
+        JointSingleCommand,
+        JointTrajectoryCommand,
+    )
     from xs_cell import Cell
 
 pytestmark = [interfaces.needs_interbotix, pytest.mark.usefixtures("ros_context")]
@@ -139,6 +143,10 @@ def test_a_dry_run_checks_the_driver_and_tells_it_nothing(make_cell: CellMaker) 
         assert record["calls"]["get_robot_info"] == 2
         assert record["count"]["group"] == record["count"]["single"] == 0
         assert record["written"] == []
+        answer = cell.operator.call("reboot")
+        assert not answer.success
+        assert "dry run" in answer.message
+        assert cell.after(HALF_SECOND)["calls"].get("reboot_motors", 0) == 0
         cell.check_manners()
 
 
@@ -149,6 +157,24 @@ def test_a_rival_publisher(cell: Cell) -> None:
     cell.watcher.destroy_publisher(rival)
     cell.enable()
     cell.drive()
+
+    # This topic is not ours at all, but it moves the arm too.
+    rival = cell.watcher.create_publisher(JointTrajectoryCommand, "commands/joint_trajectory", 1)
+    cell.expect_hold("commands/joint_trajectory")
+    cell.refused("somebody commands the arm")
+    cell.watcher.destroy_publisher(rival)
+    cell.enable()
+    cell.drive()
+
+
+def test_an_estop_stops_the_gripper_too(cell: Cell) -> None:
+    cell.keep(0.0, lambda: cell.watcher.record["pwm"] == -350, "the fingers to close")
+    assert cell.operator.call("estop").success
+    wait_for(lambda: cell.watcher.record["pwm"] == 0, "an end of the PWM")
+    finger = cell.watcher.record["finger"]
+    assert finger > 0.017, "the fingers had arrived anyhow: this proves nothing"
+    assert cell.after(HALF_SECOND)["finger"] == pytest.approx(finger, abs=1e-3)
+    assert cell.operator.call("reset").success
 
 
 def test_a_failed_read_shows_joints_at_minus_pi(make_cell: CellMaker) -> None:

@@ -69,7 +69,6 @@ def test_what_a_driver_may_answer(fields: dict[str, object], words: str) -> None
 def test_error_bits_are_words() -> None:
     """Bits as in the Dynamixel X series manual."""
     assert checks.hardware_errors(("a", "b"), [0, 0]) == ""
-    assert checks.hardware_errors(("a", "b"), []) == "", "a driver that cannot read says nothing"
     text = checks.hardware_errors(("a", "b"), [0x20, 0x43])
     assert "a reports overload (Hardware_Error_Status 0x20)" in text
     assert "b reports input voltage, unknown bits 0x42" in text
