@@ -108,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
         os.environ["ROS_DOMAIN_ID"] = environment.own_domain()
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.update(environment.dds_variables())
+    environment.remove_dead_segments()
     checkpoint = args.checkpoint or checkpoint_for(args.robot, args.out)
     nodes: list[NodeProcess] = []
     try:

@@ -40,6 +40,10 @@ def ros_context() -> Iterator[None]:
     """One initialised rclpy for the test process."""
     import rclpy
 
+    from lapa_ros import environment
+
+    environment.remove_dead_segments()  # 64 MB of every node that a test has killed
     rclpy.init()
     yield
     rclpy.try_shutdown()
+    environment.remove_dead_segments()

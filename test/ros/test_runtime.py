@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from harness import Operator, spinning, wait_for
 
-from lapa_ros.processes import NodeProcess
+from lapa_ros import environment
+from lapa_ros.processes import NodeProcess, stop_all
 
 
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
@@ -111,3 +112,31 @@ def _children(pid: int) -> list[int]:
         if int(fields[1]) == pid:
             found.append(int(status.parent.name))
     return found
+
+
+def test_memory_of_a_killed_node_is_removed_and_that_of_a_living_one_is_not(
+    tmp_path: Path,
+) -> None:
+    """Fast DDS leaves the segment of a process that was killed."""
+    folder = Path("/dev/shm")
+
+    def segments() -> set[str]:
+        return {f.name for f in folder.glob("fastrtps_*_el")}
+
+    nodes, made = [], []
+    for name in ("killed", "living"):
+        seen = segments()
+        nodes.append(NodeProcess("sim_node", {"robot": "wx250s"}, tmp_path / f"{name}.log"))
+        log = nodes[-1].log
+        wait_for(lambda log=log: b"simulating" in log.read_bytes(), f"the {name} node")
+        made.append(segments() - seen)
+    killed, living = nodes
+    killed.kill()
+    assert made[0] <= segments(), "Fast DDS removes it by itself: this function is not needed"
+    assert environment.remove_dead_segments() == 0, "they are young yet"
+    assert environment.remove_dead_segments(older_than_s=0.0) >= 64e6
+    assert not made[0] & segments()
+    assert made[1] <= segments()
+    assert living.running()
+    assert stop_all([living]) == {"sim_node": 0}
+    killed.close()
