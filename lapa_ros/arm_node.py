@@ -97,6 +97,7 @@ class ArmNode(Node):
         self._authority = ""
         self._authority_log = AuthorityLog(self.get_logger())
         self._backend = backends.make(self, self.robot, 1.0 / p.rate_hz, p.dry_run)
+        self.controller.driver_keeps_goal = self._backend.keeps_goal
         self._make_outputs()
         self._reporter = diagnostics.Reporter(self, self._report)
         self._make_inputs()
@@ -241,13 +242,13 @@ class ArmNode(Node):
     def _drive(self, commands: Commands | None, now_s: float) -> None:
         """Hand the commands to the driver; what it cannot send is a hold, not the node's end."""
         try:
-            if commands:
-                self._backend.send(commands)
             self._backend.tick(
                 self.controller.fingers(now_s),
                 holding=not commands,
                 estopped=self.controller.estopped,
             )
+            if commands:
+                self._backend.send(commands)
         except LapaError as error:
             self.controller.set_driver_problem(str(error), now_s)
 

@@ -254,6 +254,16 @@ class ArmController:
         return executed
 
     @property
+    def driver_keeps_goal(self) -> bool:
+        """Whether the driver goes on to its last command in hold; else it stops where it is."""
+        return all(t.driver_keeps_goal for t in self._tracks.values())
+
+    @driver_keeps_goal.setter
+    def driver_keeps_goal(self, keeps: bool) -> None:
+        for track in self._tracks.values():
+            track.driver_keeps_goal = keeps
+
+    @property
     def estopped(self) -> bool:
         """Whether an estop is latched."""
         return self._authority.state == "estop"

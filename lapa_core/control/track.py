@@ -52,6 +52,7 @@ class ArmTrack:
         kinematics, monitor: of this arm.
         target: pose the last accepted step ends at; None before the first seed.
         command_rad: (n,) last command, None before the first.
+        driver_keeps_goal: whether in hold the driver goes on to the last command.
         sag_rad: (n,) how far beside its command the arm was at the last seed.
         opening: last commanded opening of the gripper, None before the first enable.
     """
@@ -64,6 +65,7 @@ class ArmTrack:
         self.command_rad: FloatArray | None = None
         self.opening: float | None = None
         self.sag_rad: FloatArray = np.zeros(len(arm.joints))
+        self.driver_keeps_goal = True
         self._velocity: FloatArray = np.zeros(len(arm.joints))
         self._segment: Segment | None = None
         self._opening_target = 0.0
@@ -90,7 +92,7 @@ class ArmTrack:
         position = self.monitor.position_rad
         if position is None:
             raise UnsafeAction(f"no joint states of {self.arm.name} yet")
-        k, command = self.kinematics, self.command_rad
+        k, command = self.kinematics, self.command_rad if self.driver_keeps_goal else None
         if command is not None and np.max(np.abs(command - position)) <= self._params.resting_rad:
             return command
         return np.clip(position, k.lower, k.upper)

@@ -25,11 +25,14 @@ class Backend(ABC):
         command_topics: the topics it publishes commands on, once each, under resolved names.
             Another publisher there is a rival; the arm node then holds.
         rival_topics: topics that move the same arm and that it never uses: nobody may.
+        keeps_goal: in hold the driver goes on to the last command and stays there; False where it
+            stops wherever it is.
         dry_run: nothing may be sent or changed; looking is allowed.
     """
 
     command_topics: tuple[str, ...] = ()
     rival_topics: tuple[str, ...] = ()
+    keeps_goal = True
 
     def __init__(self, node: Node, robot: Robot, tick_s: float, dry_run: bool = False) -> None:
         """Create publishers and clients; waits for nobody.
@@ -56,12 +59,12 @@ class Backend(ABC):
     def tick(  # noqa: B027 - most drivers need nothing
         self, fingers: Mapping[str, float | None], holding: bool, estopped: bool
     ) -> None:
-        """Called every control period after `send`, in hold too.
+        """Called every control period before `send`, in hold too.
 
         Args:
             fingers: arm -> measured position of the gripper's joint [m or rad], None where it
                 is not believed.
-            holding: whether nothing was sent in this period.
+            holding: whether nothing will be sent in this period.
             estopped: whether an estop is latched: grippers stop too.
         """
 

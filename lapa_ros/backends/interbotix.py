@@ -80,6 +80,7 @@ class InterbotixArm:
         self.trajectory_topic = node.resolve_topic_name(topic + "joint_trajectory")
         self._opening: float | None = None
         self._restarts = 0
+        self._blind = True
 
     def message(self, command: JointCommand) -> object:
         """The arm's joints as the driver's message, in the order its group has.
@@ -106,6 +107,9 @@ class InterbotixArm:
 
     def tick(self, finger: float | None, now_s: float) -> None:
         """Command the gripper, in hold too: a PWM stays on the motor until another one comes."""
+        if finger is not None and self._blind:
+            self.link.look()  # whose joint states are these? Perhaps a new driver's.
+        self._blind = finger is None
         if not self.link.ready or self._restarts != self.link.restarts:
             # A motor or driver that begins anew must not start by going where it last was told.
             self._restarts = self.link.restarts

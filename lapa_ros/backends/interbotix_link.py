@@ -95,7 +95,7 @@ class DriverLink:
 
     def poll(self, now_s: float, idle: bool) -> None:
         """Go on with what is being asked; `idle` allows reading the motors' errors too."""
-        self._look()
+        self.look()
         if not self._gone and self._steps is None:
             self._begin_if_due(now_s, idle)
         if self._steps is not None:
@@ -119,7 +119,8 @@ class DriverLink:
 
     # Is the driver there, and still the same ---------------------------------------------
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """See who is there; what is known of a driver that has gone or begun anew is forgotten."""
         topic, service = self._arm.joint_states, self._service("get_robot_info")
         publishers = self._node.get_publishers_info_by_topic(topic)
         present = {bytes(p.endpoint_gid) for p in publishers}

@@ -31,6 +31,8 @@ POLL_PERIOD_S = 0.1
 class MoveItServo(Backend):
     """Streams tool poses, or speeds, to one Servo node an arm."""
 
+    keeps_goal = False  # Servo halts where the arm is when nothing new comes
+
     def __init__(self, node: Node, robot: Robot, tick_s: float, dry_run: bool = False) -> None:
         """Find nobody yet; a timer starts the Servo nodes when they appear.
 

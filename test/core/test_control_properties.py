@@ -139,6 +139,7 @@ class Trial:
         self.now_s = 10.0
         self.joints = {a.name: np.array(a.start_rad) for a in robot.arms}
         self.before: dict[str, JointCommand] | None = None
+        self.told: dict[str, np.ndarray] = {}  # the last command ever
         self.was_enabled = False
         self.stamp_ns = 0
 
@@ -238,13 +239,18 @@ class Trial:
             from_rad = self.before[arm.name].position_rad if self.before else None
             measured = np.clip(self.joints[arm.name], k.lower, k.upper)
             origins = [measured] if from_rad is None else [from_rad, measured]
+            # In hold the driver keeps its goal; near it the next command starts from there.
+            told = self.told.get(arm.name, measured)
+            if np.max(np.abs(told - self.joints[arm.name])) <= 0.1 + 1e-9:
+                origins.append(told)
+            self.told[arm.name] = q
             # A first tick after a hold may use a whole period, whatever time has passed.
             reach = k.velocity * min(max(dt_s, TICK_S), 2 * TICK_S) + 1e-6
             assert any(np.all(np.abs(q - origin) <= reach) for origin in origins)
             if not moving:
-                self.check_box(arm.name, q, from_rad if from_rad is not None else measured)
+                self.check_box(arm.name, q, origins)
 
-    def check_box(self, arm: str, position: np.ndarray, origin: np.ndarray) -> None:
+    def check_box(self, arm: str, position: np.ndarray, origins: list[np.ndarray]) -> None:
         spec, k = self.robot.arm(arm), self.kinematics[arm]
 
         def outside(q: np.ndarray) -> np.ndarray:
@@ -252,8 +258,8 @@ class Trial:
             beyond = np.maximum(spec.workspace_lower_m - xyz, xyz - spec.workspace_upper_m)
             return np.maximum(beyond, 0.0)
 
-        measured = outside(self.joints[arm])
-        allowed = np.maximum(np.maximum(outside(origin), measured), BOX_M)
+        allowed = np.max([outside(q) for q in (*origins, self.joints[arm])], axis=0)
+        allowed = np.maximum(allowed, BOX_M)
         assert np.all(outside(position) <= allowed + 1e-9)
 
 
