@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from typing import Any
 
 import mink
@@ -40,7 +41,7 @@ ARRIVED_M, ARRIVED_RAD = 5e-4, 5e-3
 JOINT_AGE_S = 0.25  # an older joint state corrects nothing
 
 
-class ServoArm:
+class ServoArm(ABC):
     """One arm's Servo node: its command topic, its status and its start-up.
 
     Attributes:
@@ -65,9 +66,9 @@ class ServoArm:
         self.topics: tuple[str, str] = (self._publisher.topic_name, self._gripper.topic)
         self._starter: Starter | None = None
 
+    @abstractmethod
     def message(self, pose: Pose, now_s: float) -> Any:
         """The command that brings the tool to a pose in the arm's base."""
-        raise NotImplementedError
 
     def build(self, command: JointCommand, now_s: float, tick_s: float) -> tuple[Any, Any]:
         """Messages for Servo and for the gripper's controller; nothing is sent yet."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -232,7 +233,7 @@ def content(what: str, log: FrameLog, simulated: bool) -> list[Finding]:
                 warn="white: lower exposure or gain" if mean > BRIGHT else "",
             )
         )
-    pairs = list(zip(log.digests, log.digests[1:], strict=False))
+    pairs = list(itertools.pairwise(log.digests))
     repeated = sum(a == b for a, b in pairs)
     # Pixels of a real sensor never come twice; a rendered scene in which nothing moves does.
     share = repeated / len(pairs) if pairs and not simulated else 0.0

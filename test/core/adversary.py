@@ -111,12 +111,6 @@ class Arena(arms.Rig):
             self.harm["command outside the workspace"] += 1
 
     def _look_at_arms(self) -> None:
-        """Where the physics has the arms; one that leans on a thing is bent out of its way."""
-        contacts = self.sim.contacts()
-        violations = self.sim.violations()
-        leaning = {
-            name.partition("/")[0] for pair in contacts if pair not in violations for name in pair
-        }
         for arm in self.robot.arms:
             k = self._kinematics[arm.name]
             _, position, _ = self.sim.joint_state(arm.name)
@@ -124,7 +118,7 @@ class Arena(arms.Rig):
             if np.any(joints < k.lower - LAG_RAD) or np.any(joints > k.upper + LAG_RAD):
                 self.harm["joint beyond a limit"] += 1
             outside = _beyond(self.sim.tool_pose(arm.name).xyz_m, arm, LAG_M)
-            if self.status.state == "policy" and outside and arm.name not in leaning:
+            if self.status.state == "policy" and outside:
                 self.harm["tool outside the workspace"] += 1
 
 
