@@ -43,10 +43,16 @@ def nearest_by_geometry(target: Pose, begin: np.ndarray) -> float:
     """Smallest turn [rad] to any Rz(heading) Ry(pitch) Rx(roll), the heading fixed by x and y."""
     heading = np.arctan2(target.xyz_m[1], target.xyz_m[0])
 
-    def cost(angles: np.ndarray) -> float:
-        return angle_between(rotation_from_rpy(angles[1], angles[0], heading), target.rotation)
+    def alike(angles: np.ndarray) -> float:  # smooth, where the angle has a kink at its minimum
+        turned = rotation_from_rpy(angles[1], angles[0], heading)
+        return -float(np.sum(turned * target.rotation))
 
-    return float(minimize(cost, begin, method="Nelder-Mead", options={"xatol": 1e-7}).fun)
+    other_way_round = np.array([np.pi - begin[0], begin[1] + np.pi])
+    found = [minimize(alike, start, method="BFGS").x for start in (begin, other_way_round)]
+    return min(
+        angle_between(rotation_from_rpy(roll, pitch, heading), target.rotation)
+        for pitch, roll in found
+    )
 
 
 @settings(max_examples=60, deadline=None)
