@@ -19,9 +19,10 @@ demo: setup
 	@$(PY) -m lapa_core.cli demo --robot $(ROBOT) --seconds $(SECONDS) --out $(OUT)
 
 # Messages that no wheel carries are built for the tests, where there is a C++ compiler.
+# The "ci" profile draws the same examples every time; the slow proofs and `make check` draw new ones.
 test: setup
 	$(PY) tools/build_test_interfaces.py --if-possible
-	$(PY) -m pytest -m "not slow" test
+	$(PY) -m pytest -m "not slow" --hypothesis-profile=ci test
 
 test-slow: setup
 	$(PY) tools/build_test_interfaces.py --if-possible

@@ -21,11 +21,24 @@ instruction                             String, latched       what the robot is 
 markers                                 MarkerArray, latched  workspace, table, authority
 <commands of an arm>                    by its driver         see lapa_ros/backends
 <camera>                                Image, Compressed...  RGB of any listed encoding
+recorder/status                         String, latched       JSON: recording.RecorderStatus
+teleop/status                           String, latched       "<device>: <what it does now>"
+teleop/<arm>/goal                       PoseStamped           where a person drags the tool to
+teleop/<arm>/gripper                    Float64               opening asked for, 0 .. 1
+teleop/keys                             String                a key pressed on a page
+sim/demonstrator                        String, latched       "<state>: <what it does>"
 /diagnostics                            DiagnosticArray       rates, ages, latencies, reasons
 ======================================  ====================  ===========================
 
-Services, all `std_srvs/Trigger`: enable, hold, estop, reset, home, park, reboot (of the grippers'
-motors, after an overload).
+Services, all `std_srvs/Trigger`:
+
+- arm_node: enable, hold, estop, reset, home, park, reboot (of the grippers' motors, after an
+  overload);
+- recorder_node: recorder/start, recorder/save (a success), recorder/fail (saved as a failure),
+  recorder/discard, recorder/redo (discard, then begin anew), recorder/undo_last, recorder/stop
+  (no further episode begins by itself);
+- teleop_node: teleop/take_over, teleop/hand_back;
+- sim_node: sim/reset (a new scene), sim/demonstrate (the scripted demonstrator acts once).
 """
 
 from __future__ import annotations
@@ -41,6 +54,16 @@ INSTRUCTION = "instruction"
 DIAGNOSTICS = "/diagnostics"
 MARKERS = "markers"
 SERVICES = ("enable", "hold", "estop", "reset", "home", "park", "reboot")
+RECORDER_STATUS = "recorder/status"
+RECORDER_SERVICES = tuple(
+    f"recorder/{name}"
+    for name in ("start", "save", "fail", "discard", "redo", "undo_last", "stop")
+)
+TELEOP_STATUS = "teleop/status"
+TELEOP_KEYS = "teleop/keys"
+TELEOP_SERVICES = ("teleop/take_over", "teleop/hand_back")
+DEMONSTRATOR = "sim/demonstrator"
+SIM_SERVICES = ("sim/reset", "sim/demonstrate")
 
 
 def ee_pose(arm: str) -> str:
@@ -56,6 +79,16 @@ def ee_target(arm: str) -> str:
 def predicted_path(arm: str) -> str:
     """Where the newest chunk of the policy would take the tool, in the arm's base."""
     return f"{arm}/predicted_path"
+
+
+def teleop_goal(arm: str) -> str:
+    """Pose of the tool point, in the arm's base, that a person asks for by dragging it."""
+    return f"teleop/{arm}/goal"
+
+
+def teleop_gripper(arm: str) -> str:
+    """Opening of the gripper that a person asks for, 0 closed .. 1 open."""
+    return f"teleop/{arm}/gripper"
 
 
 # A command counts only while it is the newest: a burst of late ones must not be played.
