@@ -39,6 +39,10 @@ else
     else say "no C++ compiler: tests that need Interbotix' or MoveIt's messages will be skipped"
     fi
 fi
+if command -v chromium >/dev/null || command -v chromium-browser >/dev/null ||
+    command -v google-chrome >/dev/null; then extras=$extras,browser
+else say "no Chromium: the tests that drive the dashboard in a browser will be skipped"
+fi
 
 stamp=.venv/.lapa_setup
 want="$("$PYTHON" -V) $ros $extras $(cat setup.cfg constraints.txt tools/setup.sh | cksum)"
