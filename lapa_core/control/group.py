@@ -29,6 +29,9 @@ HALVINGS = 5
 PUSHED = 0.3
 # A source may be this much faster than one full step a step time, for its jitter.
 RATE_SLACK = 1.25
+# A step of a faster source is spread over its own period and half as much again: then the next
+# one comes before the tool has stopped, and the tool is not a whole step time behind.
+SPREAD = 1.5
 
 
 class ArmGroup:
@@ -113,18 +116,31 @@ class ArmGroup:
         Raises:
             Refusal: an arm cannot take it; none has then changed its target.
         """
-        rate = 1.0
+        rate, period_s = 1.0, np.inf
         if step.source == self._last_source:
-            rate = min(1.0, RATE_SLACK * (now_s - self._last_begin_s) / self._step_time_s)
+            period_s = now_s - self._last_begin_s
+            rate = min(1.0, RATE_SLACK * period_s / self._step_time_s)
         # Neither may a step that is to be over sooner go as far as a whole one.
         rate = min(rate, RATE_SLACK * step.duration_s / self._step_time_s)
         rows = dict(zip(self.tracks, step.delta.reshape(len(self.tracks), NUM_AXES), strict=True))
         plans = self._free_plans(rows, rate)
+        duration_s = self._duration_s(step, plans, period_s, now_s)
         for name, plan in plans.items():
-            self.tracks[name].take(plan, now_s, step.duration_s)
+            self.tracks[name].take(plan, now_s, duration_s)
             self.interventions.update(plan.interventions)
         self._last_begin_s, self._last_source = now_s, step.source
         return np.concatenate([p.executed for p in plans.values()])
+
+    def _duration_s(
+        self, step: Step, plans: Mapping[str, Plan], period_s: float, now_s: float
+    ) -> float:
+        """Time to spread a step over: its own, or less where its source is faster than that.
+
+        What is left of the steps before goes along, so the time is never so short that an arm
+        would go faster than a full step in a step time.
+        """
+        lag = max(t.lag_share(plans[n].target, now_s) for n, t in self.tracks.items())
+        return min(step.duration_s, max(SPREAD * period_s, lag * self._step_time_s))
 
     def follow(self, now_s: float, dt_s: float) -> Commands:
         """The commands of this tick towards the arms' setpoints.

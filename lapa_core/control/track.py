@@ -160,6 +160,15 @@ class ArmTrack:
         self.target = plan.target
         self._opening_target = plan.opening
 
+    def lag_share(self, target: Pose, now_s: float) -> float:
+        """How far the setpoint is from a target, as a share of the arm's largest step."""
+        if self._segment is None:
+            return 1.0
+        setpoint = self.setpoint(now_s)
+        way = float(np.linalg.norm(target.xyz_m - setpoint.xyz_m)) / self.arm.max_translation_m
+        turn = angle_between(target.rotation, setpoint.rotation) / self.arm.max_rotation_rad
+        return max(way, turn)
+
     def setpoint(self, now_s: float) -> Pose:
         """The pose the tool should have now."""
         assert self._segment is not None

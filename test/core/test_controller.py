@@ -598,3 +598,35 @@ def test_speed_scale_slows_steps_and_moves() -> None:
     bench.controller.move_to("park", bench.now_s)
     told = [t["wx250s"].position_rad for t in bench.tick(100) if t]
     assert np.max(np.abs(np.diff(told, axis=0))) / TICK_S <= 0.25 * 1.01
+
+
+def test_a_fast_stream_of_small_steps_is_followed_without_a_whole_step_of_lag() -> None:
+    """Each step of a 25 Hz teleoperation was once spread over the policy's 0.2 s: the tool
+    trailed its target by most of that time."""
+    bench = Bench()
+    bench.enable()
+    begin = bench.tool()
+    speed = 0.1
+    for _ in range(25):
+        bench.send(speed * 2 * TICK_S, source="teleop")
+        bench.tick(2)
+    moved = bench.tool()[0] - begin[0]
+    lag_s = (25 * 2 * TICK_S * speed - moved) / speed
+    assert bench.authority[0] == "teleop"
+    assert 0.0 <= lag_s < 0.08
+    bench.tick(10)  # and it stops soon after the last step
+    assert bench.tool()[0] - begin[0] == pytest.approx(25 * 2 * TICK_S * speed, abs=1e-3)
+
+
+def test_a_short_step_after_a_long_one_does_not_hurry_what_is_left_of_it() -> None:
+    bench = Bench()
+    bench.enable()
+    bench.send(0.05, source="teleop")
+    bench.tick(1)
+    bench.send(0.0, source="teleop")
+    places = []
+    for _ in range(12):
+        bench.tick()
+        places.append(bench.tool()[0])
+    fastest = float(np.max(np.diff(places))) / TICK_S
+    assert fastest < 1.3 * 0.05 / 0.2
