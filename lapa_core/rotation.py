@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from lapa_core.errors import DataError
 from lapa_core.types import FloatArray
 
 
@@ -32,3 +33,22 @@ def rpy_from_rotation(rotation: FloatArray) -> tuple[float, float, float]:
         return 0.0, pitch, math.atan2(-rotation[0, 1], rotation[1, 1])
     roll = math.atan2(rotation[2, 1], rotation[2, 2])
     return roll, pitch, math.atan2(rotation[1, 0], rotation[0, 0])
+
+
+def rotation_from_quaternion(wxyz: FloatArray) -> FloatArray:
+    """(3, 3) of a (4,) quaternion, scalar first, of any length but zero.
+
+    Raises:
+        DataError: no direction in it.
+    """
+    length = float(np.linalg.norm(wxyz))
+    if not math.isfinite(length) or length < 1e-6:
+        raise DataError(f"quaternion {wxyz.tolist()} (w x y z) has no direction")
+    w, x, y, z = wxyz / length
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )

@@ -18,7 +18,6 @@ from typing import NoReturn
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
@@ -30,9 +29,10 @@ from lapa_core.control import ArmController, ControlParams, Status
 from lapa_core.control.group import Commands
 from lapa_core.data import messages
 from lapa_core.data.timeline import PeriodMeter
-from lapa_core.errors import LapaError, UnsafeAction
+from lapa_core.errors import ConfigError, LapaError, UnsafeAction
 from lapa_ros import backends, convert, diagnostics, interface, runtime
 from lapa_ros.authority_log import AuthorityLog
+from lapa_ros.clock import NodeClock
 from lapa_ros.params import declare, param
 
 LOOP_HISTORY = 3000  # control periods behind the reported percentile: a minute at 50 Hz
@@ -80,6 +80,12 @@ class ArmNode(Node):
         self.robot = robots.load(p.robot)
         if p.backend:
             self.robot = self.robot.with_backend(p.backend)
+        self._time = NodeClock(self)
+        if self._time.simulated and self.robot.backend != "ros2_control":
+            raise ConfigError(
+                f"use_sim_time with the backend {self.robot.backend}: its servos live in real "
+                "time; valid: use_sim_time with ros2_control, in front of a simulation"
+            )
         self.controller = ArmController(
             self.robot,
             ControlParams(
@@ -101,12 +107,11 @@ class ArmNode(Node):
         self._make_outputs()
         self._reporter = diagnostics.Reporter(self, self._report)
         self._make_inputs()
-        # A steady clock: a jump of the system time must not stall or burst the loop.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(1.0 / p.rate_hz, self._tick, clock=steady)
-        self.create_timer(GRAPH_PERIOD_S, self._count_publishers, clock=steady)
+        # Not the system's clock: a jump of it must not stall or burst the loop.
+        self.create_timer(1.0 / p.rate_hz, self._tick, clock=self._time.clock)
+        self.create_timer(GRAPH_PERIOD_S, self._count_publishers, clock=self._time.clock)
         self._count_publishers()  # before the first call: what the driver lacks refuses `enable`
-        self._announce(self.controller.status(time.monotonic()))
+        self._announce(self.controller.status(self._time.now_s()))
         self.get_logger().info(f"{self.robot.name} ready, disabled; call the service `enable`")
 
     def _make_outputs(self) -> None:
@@ -154,7 +159,7 @@ class ArmNode(Node):
     # Inputs --------------------------------------------------------------------------------
 
     def _on_joint_state(self, arm: str, msg: JointState) -> None:
-        now = time.monotonic()
+        now = self._time.now_s()
         try:
             names, position = messages.joint_state(msg)
         except LapaError as error:
@@ -163,7 +168,7 @@ class ArmNode(Node):
         self.controller.on_joint_state(arm, names, position, now)
 
     def _on_chunk(self, source: str, msg: JointTrajectory) -> None:
-        now = time.monotonic()
+        now = self._time.now_s()
         self.controller.set_publishers(source, self.count_publishers(SOURCES[source]), now)
         try:
             chunk = messages.action_chunk(msg)
@@ -172,11 +177,11 @@ class ArmNode(Node):
         else:
             ros_now_ns = self.get_clock().now().nanoseconds
             self.controller.on_chunk(source, chunk, now, ros_now_ns)
-        self._announce(self.controller.status(time.monotonic()))
+        self._announce(self.controller.status(self._time.now_s()))
 
     def _on_policy_status(self, msg: String) -> None:
         self.controller.note_source("policy", msg.data)
-        self._announce(self.controller.status(time.monotonic()))
+        self._announce(self.controller.status(self._time.now_s()))
 
     def _on_service(
         self,
@@ -186,12 +191,12 @@ class ArmNode(Node):
         response: Trigger.Response,
     ) -> Trigger.Response:
         try:
-            action(time.monotonic())
+            action(self._time.now_s())
             response.success = True
         except LapaError as error:
             response.success = False
             response.message = str(error)
-        status = self.controller.status(time.monotonic())
+        status = self.controller.status(self._time.now_s())
         response.message = response.message or f"{status.state}: {status.reason}"
         self.get_logger().info(f"{name}: {response.message}")
         self._announce(status)
@@ -205,7 +210,7 @@ class ArmNode(Node):
         self.get_logger().warning(self._backend.reboot_grippers())
 
     def _count_publishers(self) -> None:
-        now = time.monotonic()
+        now = self._time.now_s()
         for source, topic in SOURCES.items():
             self.controller.set_publishers(source, self.count_publishers(topic), now)
         self.controller.set_driver_problem(self._driver_problem(), now)
@@ -224,10 +229,10 @@ class ArmNode(Node):
     # Output --------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        now = time.monotonic()
+        began, now = time.perf_counter(), self._time.now_s()
         self._meter.tick(now)
         self._control(now)
-        self._duration_ms.append(1e3 * (time.monotonic() - now))
+        self._duration_ms.append(1e3 * (time.perf_counter() - began))
 
     def _control(self, now_s: float) -> None:
         commands = self.controller.tick(now_s)
@@ -258,7 +263,7 @@ class ArmNode(Node):
         if text != self._authority:
             self._authority = text
             self._authority_pub.publish(String(data=text))
-            self._authority_log.change(status.state, status.reason, time.monotonic())
+            self._authority_log.change(status.state, status.reason, self._time.now_s())
             self._reporter.publish()
 
     def _publish_poses(self, status: Status) -> None:
@@ -270,7 +275,7 @@ class ArmNode(Node):
                 self._pose_pubs[arm, which].publish(msg)
 
     def _report(self) -> diagnostics.Report:
-        status = self.controller.status(time.monotonic())
+        status = self.controller.status(self._time.now_s())
         values: dict[str, object] = {
             "authority": status.state,
             "reason": status.reason,

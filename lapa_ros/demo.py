@@ -5,6 +5,8 @@
 Starts sim_node, arm_node and policy_node as separate processes over DDS, enables the arm,
 homes it, lets the policy move it, and leaves a video, a plot and a summary. Ends by itself
 with 0, or with 1 and the reason; Ctrl-C ends everything within three seconds.
+
+With `--record N` a script demonstrates instead and N episodes are recorded (`demo_recording`).
 """
 
 from __future__ import annotations
@@ -38,7 +40,20 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the scene and the sampling")
     parser.add_argument("--device", default="cpu", help="torch device of the policy")
     parser.add_argument("--camera-rate", type=float, default=0.0, help="Hz; 0: the robot file's")
+    parser.add_argument(
+        "--record", type=int, metavar="N", help="record N episodes of a scripted demonstrator"
+    )
+    parser.add_argument(
+        "--speed", type=float, default=1.0, help="with --record: times real time, at most 20"
+    )
+    parser.add_argument(
+        "--images", default="auto", choices=("auto", "jpeg", "raw"), help="with --record"
+    )
     args = parser.parse_args(argv)
+    if args.record is not None and args.record < 1:
+        raise ConfigError(f"--record must be 1 or more, got {args.record}")
+    if not 0.1 <= args.speed <= 20.0 or (args.record is None and args.speed != 1.0):
+        raise ConfigError(f"--speed must be 0.1 to 20, with --record; got {args.speed:g}")
     if not 1.0 <= args.seconds <= 24 * 3600:
         raise ConfigError(f"--seconds must be 1 to 86400, got {args.seconds:g}")
     return args
@@ -109,11 +124,15 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.update(environment.dds_variables())
     environment.remove_dead_segments()
-    checkpoint = args.checkpoint or checkpoint_for(args.robot, args.out)
     nodes: list[NodeProcess] = []
     try:
-        start_nodes(args, checkpoint, nodes)
         # Imported here: DDS reads the profile when the first participant is made.
+        if args.record is not None:
+            from lapa_ros import demo_recording
+
+            demo_recording.start_nodes(args, nodes)
+            return demo_recording.record(args, nodes)
+        start_nodes(args, args.checkpoint or checkpoint_for(args.robot, args.out), nodes)
         from lapa_ros import demo_monitor
 
         return demo_monitor.watch(args, nodes)

@@ -26,6 +26,8 @@ from rclpy.signals import SignalHandlerOptions
 from lapa_core.errors import LapaError
 from lapa_ros import processes
 
+WAKE_S = 0.2  # a node whose timers follow a simulation's clock has none while that stands still
+
 
 def run(
     make_node: Callable[[], Node], args: Sequence[str] | None = None, last_words: bool = False
@@ -53,7 +55,7 @@ def run(
         executor = rclpy.get_global_executor()
         executor.add_node(node)
         while rclpy.ok() and not signals:
-            executor.spin_once()
+            executor.spin_once(timeout_sec=WAKE_S)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except LapaError as error:

@@ -5,6 +5,10 @@
 Seen from the topics it is a ros2_control robot with a joint trajectory controller an arm and
 one a gripper. Physics runs in real time in its own thread and cameras render in another, so
 that a slow frame never delays a joint state.
+
+With a `speed` other than 1 it publishes `/clock` and one thread does both in turn: nothing is
+lost then when the computer cannot keep up, its time only passes more slowly. The other nodes
+need `use_sim_time`.
 """
 
 from __future__ import annotations
@@ -21,8 +25,11 @@ from typing import NoReturn
 
 import numpy as np
 from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Float64MultiArray
+from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from lapa_core import robot as robots
@@ -33,10 +40,12 @@ from lapa_core.robot.drivers import CommandTopic
 from lapa_core.sim import Simulation
 from lapa_core.sim.ramp import TargetRamps
 from lapa_ros import convert, diagnostics, interface, runtime
+from lapa_ros.demonstrator import Demonstrator
 from lapa_ros.params import declare, param
 
 SUBSTEP_S = 0.002
 MAX_LAG_S = 0.1  # later than this, lost time is dropped instead of caught up with in a burst
+YIELD_S = 0.0002  # the thread of the subscriptions needs its turn, however fast this one is to be
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,10 @@ class SimParams:
     camera_rate_hz: float = param(
         0.0, "rate of every camera; 0 takes the robot file's", low=0.0, high=120.0
     )
+    speed: float = param(
+        1.0, "simulated seconds in a second; other than 1: /clock is published", low=0.1, high=20.0
+    )
+    demonstrator: bool = param(False, "offer sim/demonstrate: a script acts as a person would")
     niceness: int = param(5, "rendering yields to the control loop by this much", low=0, high=19)
 
 
@@ -77,6 +90,13 @@ class SimNode(Node):
             c.name: self.create_publisher(Image, c.topic, interface.SENSOR_PUB_QOS)
             for c in self.robot.cameras
         }
+        self._scene = self.params.seed
+        self._clock_pub = self.create_publisher(Clock, "/clock", qos_profile_sensor_data)
+        self._demonstrator = Demonstrator(self, self.sim) if self.params.demonstrator else None
+        self.create_service(Trigger, "sim/reset", self._on_reset)
+        if self._demonstrator is not None:
+            self.create_service(Trigger, "sim/demonstrate", self._on_demonstrate)
+        self._stamp_ns = self.get_clock().now().nanoseconds
         for arm in self.robot.arms:
             driver = arm.drivers.ros2_control
             self._listen(driver.arm, arm.name, arm.joints)
@@ -84,9 +104,11 @@ class SimNode(Node):
         self._reporter = diagnostics.Reporter(self, self._report)
         self.sim.render(self.robot.cameras[0].name)  # no OpenGL is an error now, not in a thread
         self.sim.close()
-        self._threads = [threading.Thread(target=self._physics, name="physics", daemon=True)]
-        self._threads += [
-            threading.Thread(target=self._cameras, name="cameras", daemon=True),
+        self._camera_due_ns = dict.fromkeys(self._camera_pubs, self._stamp_ns)
+        loops = [self._physics, self._cameras] if self.params.speed == 1.0 else [self._both]
+        self._threads = [
+            threading.Thread(target=loop, name=loop.__name__.strip("_"), daemon=True)
+            for loop in loops
         ]
         for thread in self._threads:
             thread.start()
@@ -133,22 +155,15 @@ class SimNode(Node):
             self._refused += 1
             self.get_logger().warning(f"{arm}: target refused: {error}", throttle_duration_sec=2)
 
+    # Threads -------------------------------------------------------------------------------
+
     def _physics(self) -> None:
+        """In real time."""
         period = 1.0 / self.params.joint_state_rate_hz
         due = time.monotonic()
         while not self._stop.is_set():
-            with self._lock:
-                self.ramps.advance(period)
-            self._watch_collisions()
-            states = [(a.joint_states, self.sim.joint_state(a.name)) for a in self.robot.arms]
-            stamp = self.get_clock().now().nanoseconds
-            for topic, publisher in self._joint_pubs.items():
-                # Arms that share a topic share its messages, as with one broadcaster for all.
-                parts = [state for t, state in states if t == topic]
-                names = tuple(n for joints, _, _ in parts for n in joints)
-                position, velocity = (np.concatenate([p[i] for p in parts]) for i in (1, 2))
-                msg = convert.joint_state_msg(names, position, velocity, stamp)
-                runtime.publish(self, publisher, msg)
+            self._advance(period)
+            self._report_joints(self.get_clock().now().nanoseconds)
             now = time.monotonic()
             self._physics_meter.tick(now)
             due += period
@@ -156,6 +171,80 @@ class SimNode(Node):
                 self._slipped_s += now - due
                 due = now
             self._stop.wait(max(0.0, due - now))
+
+    def _both(self) -> None:
+        """Physics and cameras in turn, at most `speed` times as fast as real time."""
+        period = 1.0 / self.params.joint_state_rate_hz
+        due = time.monotonic()
+        try:
+            while not self._stop.is_set():
+                self._advance(period)
+                self._stamp_ns += round(period * 1e9)
+                clock = Clock(clock=convert.time_msg(self._stamp_ns))
+                runtime.publish(self, self._clock_pub, clock)
+                self._report_joints(self._stamp_ns)
+                self._render_due()
+                now = time.monotonic()
+                self._physics_meter.tick(now)
+                due = max(due + period / self.params.speed, now)
+                self._stop.wait(max(due - now, YIELD_S))
+        finally:
+            self.sim.close()  # the GL context belongs to this thread
+
+    def _advance(self, seconds: float) -> None:
+        with self._lock:
+            self.ramps.advance(seconds)
+        self._watch_collisions()
+
+    def _report_joints(self, stamp: int) -> None:
+        """Publish all joint states, and let the demonstrator act on what it sees now."""
+        states = [(a.joint_states, self.sim.joint_state(a.name)) for a in self.robot.arms]
+        for topic, publisher in self._joint_pubs.items():
+            # Arms that share a topic share its messages, as with one broadcaster for all.
+            parts = [state for t, state in states if t == topic]
+            names = tuple(n for joints, _, _ in parts for n in joints)
+            position, velocity = (np.concatenate([p[i] for p in parts]) for i in (1, 2))
+            msg = convert.joint_state_msg(names, position, velocity, stamp)
+            runtime.publish(self, publisher, msg)
+        if self._demonstrator is not None:
+            with self._lock:
+                self._demonstrator.advance(stamp)
+
+    def _render_due(self) -> None:
+        """Pictures of the cameras whose time has come, by the simulation's clock."""
+        for camera in self.robot.cameras:
+            if self._camera_due_ns[camera.name] > self._stamp_ns:
+                continue
+            rate_hz = self.params.camera_rate_hz or camera.rate_hz
+            self._camera_due_ns[camera.name] += round(1e9 / rate_hz)
+            rgb = self.sim.render(camera.name)
+            msg = convert.image_msg(rgb, camera.frame_id, self._stamp_ns)
+            runtime.publish(self, self._camera_pubs[camera.name], msg)
+            self._camera_meters[camera.name].tick(time.monotonic())
+
+    # Services ------------------------------------------------------------------------------
+
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Place the objects anew; the arms stay."""
+        self._scene += 1
+        with self._lock:
+            self.sim.new_scene(self._scene)
+        response.success, response.message = True, f"scene of seed {self._scene}"
+        return response
+
+    def _on_demonstrate(
+        self, request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        assert self._demonstrator is not None
+        try:
+            with self._lock:
+                simulated = self.params.speed != 1.0
+                now_ns = self._stamp_ns if simulated else self.get_clock().now().nanoseconds
+                response.message = self._demonstrator.begin(now_ns)
+            response.success = True
+        except LapaError as error:
+            response.success, response.message = False, str(error)
+        return response
 
     def _watch_collisions(self) -> None:
         """Count and name what begins to touch and must not: a real robot would be damaged."""

@@ -103,6 +103,14 @@ class Simulation:
             self._place_blocks(np.random.default_rng(self._seed))
             mujoco.mj_forward(self._model, self._data)
 
+    def new_scene(self, seed: int) -> None:
+        """Place the blocks anew by the seed, at rest; the arms stay as they are."""
+        with self._lock:
+            for name in world.BLOCKS:
+                self._data.joint(name).qvel[:] = 0.0
+            self._place_blocks(np.random.default_rng(seed))
+            mujoco.mj_forward(self._model, self._data)
+
     def step(self, n: int = 1) -> None:
         """Advance by n physics steps."""
         with self._lock:

@@ -22,6 +22,7 @@ DEPLOYMENT = {"robot", "checkpoint", "instruction", "device", "autostart"}
 CLASSES = [
     ("arm_node", "ArmParams"),
     ("policy_node", "PolicyParams"),
+    ("recorder_node", "RecorderParams"),
     ("sim_node", "SimParams"),
     ("viz_node", "VizParams"),
 ]
@@ -33,7 +34,8 @@ def test_the_parameter_file_states_the_defaults(name: str, cls: str, repository:
     path = repository / "config" / "params" / f"{name}.yaml"
     stated = yaml.safe_load(path.read_text())[f"/**/{name}"]["ros__parameters"]
     defaults = {f.name: f.default for f in dataclasses.fields(kind)}
-    assert stated == {k: v for k, v in defaults.items() if k not in DEPLOYMENT}
+    lists = {k: list(v) if isinstance(v, tuple) else v for k, v in defaults.items()}
+    assert stated == {k: v for k, v in lists.items() if k not in DEPLOYMENT}
 
 
 def test_a_declared_dataclass_comes_back_with_the_given_values(ros_context: None) -> None:
