@@ -79,9 +79,7 @@ def measure(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     }
     recorder = NodeProcess("recorder_node", parameters, folder / "recorder.log")
     command = [sys.executable, str(Path(__file__).with_name("recording_sender.py"))]
-    sender = subprocess.Popen(
-        [*command, str(robot), str(args.seconds), str(go)], stdout=subprocess.PIPE, text=True
-    )
+    sender = subprocess.Popen([*command, str(robot), str(args.seconds), str(go)])
     try:
         from recording_operator import Operator  # DDS reads its profile with the first node
 
@@ -89,8 +87,8 @@ def measure(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
         operator.wait_until_ready()
         print(operator.press("recorder/start"), flush=True)
         go.touch()
-        usage = watch(recorder.process.pid, sender)
-        sent = json.loads(sender.communicate()[0])
+        usage = watch(recorder.process.pid, go)
+        sent = json.loads(go.read_text(encoding="utf-8"))
         began = time.monotonic()
         print(operator.press("recorder/save"), flush=True)
         save_s = time.monotonic() - began
@@ -136,10 +134,10 @@ def mark(value: float, text: str, met: bool) -> dict[str, Any]:
     return {"value": value, "mark": text, "met": bool(met)}
 
 
-def watch(pid: int, sender: subprocess.Popen[str]) -> dict[str, float]:
-    """Processor time and memory of a process while the sender sends."""
+def watch(pid: int, go: Path) -> dict[str, float]:
+    """Processor time and memory of a process until the sender has filled the file."""
     cpu, rss, began = cpu_s(pid), [], time.monotonic()
-    while sender.poll() is None:
+    while not go.stat().st_size:
         rss.append(rss_mb(pid))
         time.sleep(1.0)
     seconds = time.monotonic() - began

@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: MIT
 """Three cameras and an arm's joints at their real rates, every message numbered in its header.
 
-    python benchmarks/recording_sender.py ROBOT.yaml SECONDS COMMANDS
+    python benchmarks/recording_sender.py ROBOT.yaml SECONDS GO
 
-Sends unnumbered messages until the file COMMANDS says `go`, then numbered ones for SECONDS, and
-prints how many of each topic it has sent, as JSON.
+Sends unnumbered messages until the file GO is there, then numbered ones for SECONDS, then writes
+how many of each topic into it, as JSON, and goes on with unnumbered ones until it is ended.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -40,10 +41,10 @@ def pictures(width: int, height: int) -> list[np.ndarray]:
     return found
 
 
-def main() -> int:
-    """Send, then say how much."""
+def main() -> None:
+    """Send until ended."""
     robot = robots.load(sys.argv[1])
-    seconds, commands = float(sys.argv[2]), Path(sys.argv[3])
+    seconds, go = float(sys.argv[2]), Path(sys.argv[3])
     rclpy.init()
     node = Node("recording_sender")
     arm = robot.arms[0]
@@ -57,13 +58,17 @@ def main() -> int:
     now = time.monotonic()
     due = dict.fromkeys(images, now) | {arm.joint_states: now}
     sent = dict.fromkeys(due, 0)
-    go_s: float | None = None
-    while go_s is None or time.monotonic() < go_s + seconds:
-        if go_s is None and commands.exists():
-            go_s = time.monotonic()
+    end_s = math.inf
+    while True:
+        if end_s == math.inf and go.exists():
+            end_s = time.monotonic() + seconds
+        if time.monotonic() > end_s:
+            go.write_text(json.dumps(sent), encoding="utf-8")
+            end_s = -math.inf
         topic = min(due, key=lambda t: due[t])
         time.sleep(max(0.0, due[topic] - time.monotonic()))
-        number = WARM if go_s is None else str(sent[topic])
+        counting = math.isfinite(end_s)
+        number = str(sent[topic]) if counting else WARM
         stamp = node.get_clock().now().nanoseconds
         if topic in images:
             publisher, scenes, period = images[topic]
@@ -79,13 +84,8 @@ def main() -> int:
             joints.publish(state)
             period = 1.0 / JOINT_RATE_HZ
         due[topic] += period
-        sent[topic] += go_s is not None
-    time.sleep(1.0)  # the last ones are on their way; a publisher that ends takes them along
-    print(json.dumps(sent), flush=True)
-    node.destroy_node()
-    rclpy.try_shutdown()
-    return 0
+        sent[topic] += counting
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -14,14 +14,13 @@ monotonic clock; stamps are nanoseconds of the robot's clock.
 from __future__ import annotations
 
 import datetime
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lapa_core.errors import DataError, RecordingError
+from lapa_core.errors import RecordingError
+from lapa_core.recording import disk, folders
 from lapa_core.recording import episode as episodes
-from lapa_core.recording import folders
 from lapa_core.recording.bag import BagSummary, BagWriter
 from lapa_core.recording.episode import AuthorityChange, Episode, Finding, Outcome
 from lapa_core.recording.status import RecorderState
@@ -160,7 +159,7 @@ class Session:
             timespec="milliseconds"
         )
         bag = BagWriter(self._folder)
-        episodes.write(self._episode("recovered", None), self._folder)
+        self._write(self._episode("recovered", None))
         self.take = self._make_take(bag)
         self._began_s, self._next_at_s = now_s, None
         self._begin()
@@ -175,7 +174,7 @@ class Session:
         self._require_episode()
         assert self.take is not None
         streams, findings = self._judge(self.take)
-        flagged = [f.text for f in findings if f.serious]
+        flagged = [f"{f.stream} {f.text}".strip() for f in findings if f.serious]
         if flagged and self.wishes.refuse_flagged and outcome == "success":
             raise RecordingError(
                 f"episode {self._number} is flagged ({'; '.join(flagged[:3])}): "
@@ -204,7 +203,7 @@ class Session:
             summary: BagSummary | None = self._end()
         except RecordingError:
             summary = None  # nothing of it is wanted
-        episodes.write(self._episode("discarded", summary), self._folder)
+        self._write(self._episode("discarded", summary))
         folders.discard(self._folder)
         self._forget()
         self.findings = ()
@@ -221,10 +220,7 @@ class Session:
         """
         if self.take is not None:
             raise RecordingError(f"episode {self._number} runs: discard it instead")
-        try:
-            folder = folders.undo_last(self.wishes.root)
-        except DataError as error:
-            raise RecordingError(str(error)) from None
+        folder = folders.undo_last(self.wishes.root)
         self._saved = len(folders.episodes(self.wishes.root))
         if self._state == "done":
             self._state = "idle"
@@ -307,6 +303,12 @@ class Session:
                 ) from None
         return self._closed
 
+    def _write(self, episode: Episode) -> None:
+        try:
+            episodes.write(episode, self._folder)
+        except OSError as error:
+            raise disk.named(error, f"{self._folder / episodes.FILE} cannot be written") from error
+
     def _forget(self) -> None:
         self.take, self._closed = None, None
 
@@ -342,8 +344,3 @@ class Session:
     def _now(self, state: RecorderState, message: str) -> str:
         self._state, self.message = state, message
         return message
-
-
-def free_text(root: Path) -> float:
-    """Free gigabytes of the disk that holds `root`."""
-    return shutil.disk_usage(root).free / 1e9

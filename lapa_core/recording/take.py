@@ -14,7 +14,7 @@ from collections import Counter, deque
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-from lapa_core.errors import RecordingError
+from lapa_core.errors import DiskFullError, RecordingError
 from lapa_core.recording.bag import BagSummary, BagWriter, Qos, Topic
 from lapa_core.recording.definitions import definition_of
 from lapa_core.recording.jpeg import COMPRESSED, SUFFIX, Encoded, Workers
@@ -140,10 +140,22 @@ class Take:
             self._summary = self._bag.close()
         except RecordingError as error:
             self._error = str(error)
+            self._give_up(full=isinstance(error, DiskFullError))
+
+    def _give_up(self, full: bool) -> None:
+        """Take nothing more; on a full disk there is still room to complete what was taken."""
+        with self._changed:
+            for entry in self._queue:
+                self.refused[entry.source.topic] += 1
+            self._queue.clear()
+            self._waiting_bytes = 0
+        try:
+            if full:
+                self._summary = self._bag.close()
+        except RecordingError as error:
+            self._error = f"{self._error}; {error}"
+        if self._summary is None:
             self._bag.abort()
-            with self._changed:
-                self._queue.clear()
-                self._waiting_bytes = 0
 
     def _write_waiting(self) -> bool:
         """Write what is there, or wait a tick for something; False when all is done."""

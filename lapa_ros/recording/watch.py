@@ -77,6 +77,8 @@ class Watch:
         )
         length_s = (now_ns - self._audit.began_ns) / NS
         found = list(self._audit.findings(now_ns, final=True))
+        if take.error:
+            found.append(Finding("disk", "", length_s, length_s, take.error))
         for topic, count in take.refused.items():
             text = f"{count} messages found no room: the disk did not keep up"
             found.append(Finding("disk", topic, 0.0, length_s, text))

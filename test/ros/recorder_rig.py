@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from harness import wait_for
 from rclpy.node import Node
-from rclpy.serialization import serialize_message
 from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
@@ -39,7 +38,8 @@ class Talker(Node):
     def __init__(self, robot: Robot, width: int = 160, height: int = 120) -> None:
         super().__init__("talker")
         self.robot = robot
-        self.sent: dict[str, list[bytes]] = {}
+        self.sent: dict[str, list[str]] = {}
+        self.heard: dict[str, list[bytes]] = {}
         self.black: set[str] = set()
         self.silent: set[str] = set()
         self._counting = False
@@ -52,6 +52,12 @@ class Talker(Node):
         for arm in robot.arms:
             pub = self.create_publisher(JointState, arm.joint_states, interface.SENSOR_PUB_QOS)
             self._every(1.0 / JOINT_RATE_HZ, arm.joint_states, pub, self._joints)
+        # What the transport carries, padding and all: a bag must hold the same bytes.
+        for topic, kind in [(c.topic, Image) for c in robot.cameras] + [
+            (a.joint_states, JointState) for a in robot.arms
+        ]:
+            keep = self.heard.setdefault(topic, []).append
+            self.create_subscription(kind, topic, keep, interface.EVENT_QOS, raw=True)
         self._authority = self.create_publisher(
             String, interface.AUTHORITY, interface.LATCHED_QOS
         )
@@ -66,6 +72,8 @@ class Talker(Node):
             self._counting = on
             if on:
                 self.sent = {}
+                for heard in self.heard.values():
+                    heard.clear()
 
     def say(self, state: str, reason: str) -> None:
         """A change of authority."""
@@ -86,7 +94,7 @@ class Talker(Node):
                 msg = make(topic, 0 if kept is None else len(kept))
                 msg.header.frame_id = WARM if kept is None else str(len(kept))
                 if kept is not None:
-                    kept.append(serialize_message(msg))
+                    kept.append(msg.header.frame_id)
                 pub.publish(msg)
 
         self.create_timer(period_s, send)

@@ -24,6 +24,7 @@ CLASSES = [
     ("policy_node", "PolicyParams"),
     ("recorder_node", "RecorderParams"),
     ("sim_node", "SimParams"),
+    ("teleop_node", "TeleopParams"),
     ("viz_node", "VizParams"),
 ]
 
