@@ -44,6 +44,11 @@ def typestore() -> Any:
     return get_typestore(Stores.ROS2_JAZZY)
 
 
+def type_hash() -> str:
+    """RIHS01 hash of `CompressedImage`, as its publishers would tell it."""
+    return str(typestore().hash_rihs01(COMPRESSED))
+
+
 def encode(data: bytes, quality: int = QUALITY) -> Encoded:
     """Compress a serialised `sensor_msgs/Image`; stamp and frame stay as they are."""
     store = typestore()

@@ -183,8 +183,9 @@ class Session:
         summary = self._end()
         # What the writer knows only after it has written all.
         streams, self.findings = self._judge(self.take)
-        kept = replace(self._episode(outcome, summary), streams=streams, findings=self.findings)
-        episodes.write(kept, self._folder)
+        counted = tuple(replace(s, messages=summary.counts.get(s.topic, 0)) for s in streams)
+        kept = replace(self._episode(outcome, summary), streams=counted, findings=self.findings)
+        self._write(kept)
         folders.complete(self._folder)
         self._forget()
         self._saved += 1

@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from lapa_core.errors import DiskFullError, RecordingError
+from lapa_core.recording import jpeg
 from lapa_core.recording.bag import BagSummary, BagWriter, Qos, Topic
 from lapa_core.recording.definitions import definition_of
 from lapa_core.recording.jpeg import COMPRESSED, SUFFIX, Encoded, Workers
@@ -90,7 +91,8 @@ class Take:
 
     def expect(self, source: Source) -> None:
         """Let the bag list a topic, also when no message of it comes."""
-        self._put(_Entry(source, b"", 0, 0, 0, -1))
+        with self._changed:
+            self._append(_Entry(source, b"", 0, 0, 0, -1))
 
     def put(
         self, source: Source, data: bytes, log_ns: int, publish_ns: int, sequence: int = 0
@@ -104,13 +106,17 @@ class Take:
             publish_ns: when it was sent.
             sequence: the publisher's number of it; 0 when unknown.
         """
-        if self._error or self._closing:
+        if self._closing:  # the episode is over: it is none of its messages
             return False
-        if self._waiting_bytes + len(data) > self._max_waiting_bytes:
-            self.refused[source.topic] += 1
-            return False
-        content = self._workers.encode(data) if source.jpeg else data
-        self._put(_Entry(source, content, len(data), log_ns, publish_ns, sequence))
+        full = self._waiting_bytes + len(data) > self._max_waiting_bytes
+        content: bytes | Future[Encoded] = data
+        if source.jpeg and not full and not self._error:
+            content = self._workers.encode(data)
+        with self._changed:
+            if full or self._error:
+                self.refused[source.topic] += 1
+                return False
+            self._append(_Entry(source, content, len(data), log_ns, publish_ns, sequence))
         return True
 
     def close(self) -> BagSummary:
@@ -127,11 +133,10 @@ class Take:
             raise RecordingError(self._error or "the bag was not completed")
         return self._summary
 
-    def _put(self, entry: _Entry) -> None:
-        with self._changed:
-            self._queue.append(entry)
-            self._waiting_bytes += entry.size
-            self._changed.notify()
+    def _append(self, entry: _Entry) -> None:
+        self._queue.append(entry)
+        self._waiting_bytes += entry.size
+        self._changed.notify()
 
     def _work(self) -> None:
         try:
@@ -139,21 +144,21 @@ class Take:
                 self._bag.tick()
             self._summary = self._bag.close()
         except RecordingError as error:
-            self._error = str(error)
-            self._give_up(full=isinstance(error, DiskFullError))
+            self._give_up(error)
 
-    def _give_up(self, full: bool) -> None:
+    def _give_up(self, error: RecordingError) -> None:
         """Take nothing more; on a full disk there is still room to complete what was taken."""
         with self._changed:
-            for entry in self._queue:
-                self.refused[entry.source.topic] += 1
+            self._error = str(error)
+            # The one that the error came with is not here: the bag has taken it.
+            self.refused.update(e.source.topic for e in self._queue if e.sequence >= 0)
             self._queue.clear()
             self._waiting_bytes = 0
         try:
-            if full:
+            if isinstance(error, DiskFullError):
                 self._summary = self._bag.close()
-        except RecordingError as error:
-            self._error = f"{self._error}; {error}"
+        except RecordingError as second:
+            self._error = f"{self._error}; {second}"
         if self._summary is None:
             self._bag.abort()
 
@@ -162,12 +167,13 @@ class Take:
         with self._changed:
             if not self._queue and not self._closing:
                 self._changed.wait(TICK_S)
-            entries, self._queue = self._queue, deque()
-            ended = self._closing and not entries
-        for entry in entries:
-            self._write(entry)
+            count = len(self._queue)
+            ended = self._closing and not count
+        for _ in range(count):
             with self._changed:
+                entry = self._queue.popleft()
                 self._waiting_bytes -= entry.size
+            self._write(entry)
         return not ended
 
     def _write(self, entry: _Entry) -> None:
@@ -175,9 +181,8 @@ class Take:
         if isinstance(entry.data, Future):
             encoded = entry.data.result()
             if encoded.type == COMPRESSED:
-                source = replace(
-                    source, topic=source.topic + SUFFIX, type=COMPRESSED, type_hash=""
-                )
+                topic, type_hash = source.topic + SUFFIX, jpeg.type_hash()
+                source = replace(source, topic=topic, type=COMPRESSED, type_hash=type_hash)
             else:
                 self.kept_raw[source.topic] = encoded.reason
             data = encoded.data
