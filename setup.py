@@ -12,7 +12,15 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 PACKAGE = "lapa_ros"
-NODES = ["arm_node", "policy_node", "sim_node", "viz_node"]
+NODES = [
+    "arm_node",
+    "dashboard_node",
+    "policy_node",
+    "recorder_node",
+    "sim_node",
+    "teleop_node",
+    "viz_node",
+]
 SHARED = ["launch", "config", "urdf", "models", "rviz"]
 
 

@@ -14,7 +14,10 @@ robot          one robot read from YAML and checked                        error
 description    a URDF -> its joints and a MuJoCo model (urdf, meshes)      the above, mujoco
 rigid          which links move as one piece, which may overlap            description
 data           messages, images and buffers of a robot's streams           the above, numpy
+recording      episodes on disk, none lost                                 errors, robot, data
+audit          what is wrong with a recording, live and afterwards         the above
 control        ActionChunk -> joint command, or a hold with its reason     the above, mink
+teleop         what a person's hand does -> the next delta, or none        control, description
 sim            the MuJoCo twin of a robot                                  the above, mujoco
 model          VQGAN, LAPA, tokens, checkpoints of the reference           errors, types, torch
 policy         Observation -> ActionChunk, fast                            model, data

@@ -25,7 +25,10 @@ TORCH_FREE = (
     "yaml_section",
     "description",
     "data",
+    "audit",
     "control",
+    "recording",
+    "teleop",
 )
 CORE = Path(lapa_core.__file__).parent
 

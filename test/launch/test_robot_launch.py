@@ -122,6 +122,10 @@ ARGUMENTS = {
     "sim": {"robot", "seed", "speed_scale", "mujoco_gl", "rviz"},
     "policy": {"checkpoint", "instruction", "robot", "device", "dtype", "sample", "autostart"},
     "demo": {"robot", "checkpoint", "instruction", "sample", "seed", "rviz"},
+    "teleop": {
+        *("robot", "device", "layout", "teleop_speed_scale", "auto_take_over"),
+        *("leader_topics", "driver", "prefix"),
+    },
     "robot": {
         *("robot", "backend", "speed_scale", "dry_run", "driver", "static_transforms", "rviz"),
         *("driver_motor_configs", "driver_mode_configs", "driver_load_configs"),
