@@ -20,9 +20,13 @@ from lapa_core.errors import LapaError, unknown
 COMMANDS = {
     "demo": ("lapa_core.commands.demo", "a robot in simulation, from camera to motion"),
     "doctor": ("lapa_core.commands.doctor", "what is running, measured, and what to mend"),
+    "replay": ("lapa_core.commands.replay", "a recorded episode again, simulated or for real"),
+    "recover": ("lapa_core.commands.recover", "bags that a crash has cut -> whole ones"),
     "infer": ("lapa_core.commands.infer", "one image and an instruction -> codes and action"),
     "info": ("lapa_core.commands.info", "what a checkpoint is and for which robot"),
+    "inspect": ("lapa_core.commands.inspect", "what is wrong with a recording, anybody's"),
     "init": ("lapa_core.commands.init", "a runnable checkpoint with random weights"),
+    "view": ("lapa_core.commands.view", "plays a recorded episode in the browser"),
     "convert": ("lapa_core.commands.convert", "released files -> a checkpoint"),
 }
 

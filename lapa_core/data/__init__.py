@@ -4,5 +4,8 @@
 
 images     the only decoder, resize and normaliser of pictures
 messages   ROS messages (rclpy's or any object of that shape) <-> arrays
+bags       any rosbag2 recording: topics, messages in log order, also of a damaged one
+cdr        serialised messages: decoded by the bag's own definitions, stamps without decoding
+mcap_file, rosbags_file    the two kinds of files behind `bags`
 timeline   the newest sample of a stream, its age, rate and gaps
 """
