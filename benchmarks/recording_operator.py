@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import rclpy
@@ -23,13 +24,13 @@ class Operator:
 
     def __init__(self) -> None:
         rclpy.init()
-        self._node = Node("recording_operator")
+        self.node = Node("recording_operator")
         self.status: RecorderStatus | None = None
-        self._node.create_subscription(
+        self.node.create_subscription(
             String, interface.RECORDER_STATUS, self._on_status, interface.LATCHED_QOS
         )
         self._buttons = {
-            name: self._node.create_client(Trigger, name) for name in interface.RECORDER_SERVICES
+            name: self.node.create_client(Trigger, name) for name in interface.RECORDER_SERVICES
         }
 
     def _on_status(self, msg: String) -> None:
@@ -41,7 +42,7 @@ class Operator:
         while self.status is None or self.status.state == "starting":
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the recorder is not ready: {self.status}")
-            rclpy.spin_once(self._node, timeout_sec=0.1)
+            rclpy.spin_once(self.node, timeout_sec=0.1)
 
     def press(self, name: str, timeout_s: float = 120.0) -> str:
         """Call a service and return its answer; a refusal is an error."""
@@ -49,13 +50,34 @@ class Operator:
         if not client.wait_for_service(timeout_sec=READY_TIMEOUT_S):
             raise TimeoutError(f"no service {name}")
         future = client.call_async(Trigger.Request())
-        rclpy.spin_until_future_complete(self._node, future, timeout_sec=timeout_s)
+        rclpy.spin_until_future_complete(self.node, future, timeout_sec=timeout_s)
         answer = future.result()
         if answer is None or not answer.success:
             raise RuntimeError(f"{name}: {answer.message if answer else 'no answer'}")
         return str(answer.message)
 
+    def try_press(self, name: str, alive: Callable[[], bool]) -> bool:
+        """Call a service of a node that may die meanwhile; whether it was done and answered."""
+        client: Any = self._buttons[name]
+        while not client.service_is_ready():
+            if not alive():
+                return False
+            rclpy.spin_once(self.node, timeout_sec=0.02)
+        future = client.call_async(Trigger.Request())
+        while not future.done():
+            if not alive():
+                rclpy.spin_once(self.node, timeout_sec=0.1)  # an answer may be on its way
+                break
+            rclpy.spin_once(self.node, timeout_sec=0.02)
+        return bool(future.done() and future.result().success)
+
+    def wait(self, seconds: float, alive: Callable[[], bool]) -> None:
+        """Let time pass, at most until the node is gone."""
+        end = time.monotonic() + seconds
+        while alive() and time.monotonic() < end:
+            rclpy.spin_once(self.node, timeout_sec=0.02)
+
     def close(self) -> None:
         """Leave the graph."""
-        self._node.destroy_node()
+        self.node.destroy_node()
         rclpy.try_shutdown()

@@ -7,6 +7,7 @@ convert      arrays -> messages, stamps
 decoder      image messages -> RGB through cv_bridge where it works, else our own decoder
 params       dataclass -> declared parameters with ranges -> dataclass
 runtime      `main` of every node: start, spin, clean end
+clock        the computer's steady clock, or a simulation's
 environment  the DDS profile and memory variables that keep camera frames whole
 offscreen    MuJoCo renders without a screen
 processes    our nodes as processes, for the demo and the tests
@@ -15,10 +16,16 @@ backends     joint commands to a driver
 diagnostics  rates, ages and reasons to /diagnostics
 sim_node     the simulated robot and its cameras, behind a driver's interface
 arm_node     alone moves the arm: authority, safety, watchdog; authority_log writes its changes
+demonstrator a script at the simulated arm, behind `teleop/ee_delta`
+teleop_node  devices in a person's hands -> end-effector deltas; teleop has its inputs
+recorder_node  raw bags of episodes; recording has its topics, subscriptions and facts
+dashboard_node the page in the browser; dashboard has its parts and the gate before it
 viz_node     the predicted chunk, the workspace and the authority for RViz, built by markers
+replay       `lapa replay`: an episode's deltas through the controller; replay_player sends them
 doctor       `lapa doctor`: what is running, measured, and what to mend
 policy_node  frames and words -> end-effector deltas
 decider      when to decide, and on which frames: the loop of the inference thread
 demo         the three nodes together for a minute: demo_monitor watches them and fills a
-             demo_record, of which demo_video, demo_plot and demo_report are made
+             demo_record, of which demo_video, demo_plot and demo_report are made;
+             demo_recording lets the demonstrator act and presses the recorder's buttons
 """
