@@ -19,6 +19,7 @@ audit          what is wrong with a recording, live and afterwards         the a
 control        ActionChunk -> joint command, or a hold with its reason     the above, mink
 teleop         what a person's hand does -> the next delta, or none        control, description
 sim            the MuJoCo twin of a robot                                  the above, mujoco
+view           a page in the browser: scene, lights, gate, playback        the above, viser
 model          VQGAN, LAPA, tokens, checkpoints of the reference           errors, types, torch
 policy         Observation -> ActionChunk, fast                            model, data
 cli            the `lapa` command; imports each part only when asked       everything

@@ -27,6 +27,7 @@ teleop/<arm>/goal                       PoseStamped           where a person dra
 teleop/<arm>/gripper                    Float64               opening asked for, 0 .. 1
 teleop/keys                             String                a key pressed on a page
 sim/demonstrator                        String, latched       "<state>: <what it does>"
+progress                                String, latched       JSON: view.progress.Progress
 /diagnostics                            DiagnosticArray       rates, ages, latencies, reasons
 ======================================  ====================  ===========================
 
@@ -63,6 +64,7 @@ TELEOP_STATUS = "teleop/status"
 TELEOP_KEYS = "teleop/keys"
 TELEOP_SERVICES = ("teleop/take_over", "teleop/hand_back")
 DEMONSTRATOR = "sim/demonstrator"
+PROGRESS = "progress"
 SIM_SERVICES = ("sim/reset", "sim/demonstrate")
 
 

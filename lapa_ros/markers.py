@@ -8,7 +8,6 @@ Numbers and robot files to visual messages; no node, no topics.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 
 import mink
 import numpy as np
@@ -17,22 +16,21 @@ from nav_msgs.msg import Path
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from lapa_core.control.compose import Pose, compose, in_axes
-from lapa_core.errors import DataError, unknown
+from lapa_core.control.compose import Pose
 from lapa_core.robot import Arm, Robot
-from lapa_core.types import ActionChunk, FloatArray, dimension_names
+from lapa_core.view.space import (
+    BOX_COLOUR,
+    COLOURS,
+    TABLE_COLOUR,
+    UNKNOWN,
+    box_edges,
+    predicted,
+    table_extent,
+)
 from lapa_ros import convert
 
-# Green moves by the policy, blue by a person, amber holds, red is stopped until reset.
-COLOURS = {
-    "policy": (0.15, 0.75, 0.25),
-    "teleop": (0.20, 0.55, 0.95),
-    "hold": (0.95, 0.65, 0.10),
-    "estop": (0.90, 0.10, 0.10),
-}
-UNKNOWN = (0.6, 0.6, 0.6)  # nobody has announced an authority yet
-BOX_COLOUR, TABLE_COLOUR = (0.35, 0.65, 0.95), (0.55, 0.50, 0.45)
-TABLE_MARGIN_M = 0.1  # around the bases and workspaces that stand on it
+__all__ = ["COLOURS", "box_edges", "path_msg", "pose", "predicted", "scene"]
+
 TABLE_THICKNESS_M = 0.002
 TEXT_ABOVE_M = 0.3  # over the workspace, clear of a raised elbow
 
@@ -42,32 +40,6 @@ def pose(msg: PoseStamped) -> Pose:
     p, q = msg.pose.position, msg.pose.orientation
     rotation = mink.SO3(np.array([q.w, q.x, q.y, q.z])).as_matrix()
     return Pose(np.array([p.x, p.y, p.z]), rotation)
-
-
-def predicted(chunk: ActionChunk, robot: Robot, arm: Arm, start: Pose) -> list[Pose]:
-    """The tool poses a chunk leads to, `start` first: what is asked for, before any clamp.
-
-    Args:
-        chunk: in each arm's own base or in the world; dimensions in any order.
-        robot: whose frames these are.
-        arm: the arm of the poses.
-        start: pose in the arm's base, as are the results.
-
-    Raises:
-        DataError: another frame, or a dimension of the arm is missing.
-    """
-    if chunk.frame_id not in (valid := ("", robot.base_frame, robot.world_frame)):
-        raise DataError(unknown("frame_id", chunk.frame_id, valid, "the chunk"))
-    for name in (names := dimension_names((arm.name,))):
-        if name not in chunk.names:
-            raise DataError(unknown("dimension", name, chunk.names, "the chunk"))
-    deltas = chunk.deltas[:, [chunk.names.index(n) for n in names]]
-    if chunk.frame_id == robot.world_frame:
-        deltas = in_axes(deltas, arm.base_rotation.T)
-    poses = [start]
-    for delta in deltas:
-        poses.append(compose(poses[-1], delta))
-    return poses
 
 
 def path_msg(poses: Sequence[Pose], frame_id: str, stamp_ns: int) -> Path:
@@ -89,18 +61,6 @@ def scene(
     for arm in robot.arms:
         markers += [_box(arm, line_width_m), _authority(arm, state, reason, text_height_m)]
     return MarkerArray(markers=markers)
-
-
-def box_edges(arm: Arm) -> FloatArray:
-    """(24, 3) ends of the twelve edges of the workspace box [m], in the arm's base."""
-    sides = np.stack([arm.workspace_lower_m, arm.workspace_upper_m], axis=1)
-    corners = np.array(list(product(*sides)))
-    pairs = [
-        (i, j)
-        for i, j in product(range(8), range(8))
-        if i < j and bin(i ^ j).count("1") == 1  # neighbours differ in one coordinate
-    ]
-    return corners[np.array(pairs).reshape(-1)]
 
 
 def _marker(frame_id: str, namespace: str, kind: int, colour: tuple[float, ...]) -> Marker:
@@ -130,15 +90,11 @@ def _authority(arm: Arm, state: str, reason: str, height_m: float) -> Marker:
 
 def _table(robot: Robot) -> Marker:
     """The table's top under all bases and workspaces, in the world."""
-    points = []
-    for arm in robot.arms:
-        points += [arm.base_xyz_m, *(box_edges(arm) @ arm.base_rotation.T + arm.base_xyz_m)]
-    lower = np.min(points, axis=0) - TABLE_MARGIN_M
-    upper = np.max(points, axis=0) + TABLE_MARGIN_M
+    lower, upper = table_extent(robot)
     marker = _marker(robot.world_frame, "table", Marker.CUBE, (*TABLE_COLOUR, 0.5))
-    marker.scale.x, marker.scale.y = (float(s) for s in (upper - lower)[:2])
+    marker.scale.x, marker.scale.y = (float(s) for s in upper - lower)
     marker.scale.z = TABLE_THICKNESS_M
     position = marker.pose.position
-    position.x, position.y = (float(c) for c in ((upper + lower) / 2)[:2])
+    position.x, position.y = (float(c) for c in (upper + lower) / 2)
     position.z = robot.table_z_m - TABLE_THICKNESS_M / 2
     return marker

@@ -192,7 +192,10 @@ class RecorderNode(Node):
     # Time ----------------------------------------------------------------------------------
 
     def _look(self) -> None:
+        known = set(self._intake.channels)
         problems = self._intake.look()
+        if set(self._intake.channels) != known and self._session.take is None:
+            self._watch.begin(self._now_ns())
         for problem in problems:
             if problem not in self._problems:
                 self.get_logger().warning(problem)

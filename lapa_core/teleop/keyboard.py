@@ -28,8 +28,8 @@ KEY_EVENTS = {
     "e": ("enable",),
     "h": ("home",),
     "p": ("park",),
-    "escape": ("hold", "stop"),
-    "backspace": ("estop",),
+    "escape": ("estop", "stop"),
+    "backspace": ("hold",),
     "enter": ("start",),
     "right": ("save",),
     "down": ("fail",),
@@ -46,7 +46,7 @@ HELP = """
   w s  forward, back      i k  roll        space  gripper open / close
   a d  left, right        j l  pitch       tab    next arm
   z c  up, down           n m  yaw         1..9,0 speed; with shift: a quarter of it
-  t take over   b hand back   e enable   h home   p park   esc hold   backspace ESTOP
+  t take over   b hand back   e enable   h home   p park   esc ESTOP   backspace hold
   enter begin   right save    left redo  down save as a failure   x discard   u undo the last
 """
 

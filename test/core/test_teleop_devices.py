@@ -152,7 +152,7 @@ def test_escape_stops_the_arm_and_the_recording_and_ends_all_motion(name: str) -
     keyboard.press("w", 0.0)
     keyboard.press(name, 0.0)
     reading = keyboard.read(0.01)
-    assert reading.events == ("hold", "stop")
+    assert reading.events == ("estop", "stop")
     assert not reading.engaged
 
 

@@ -26,6 +26,7 @@ CLASSES = [
     ("sim_node", "SimParams"),
     ("teleop_node", "TeleopParams"),
     ("viz_node", "VizParams"),
+    ("dashboard_node", "DashboardParams"),
 ]
 
 

@@ -103,9 +103,12 @@ def test_buttons_reach_the_arm_s_services(pad: Cell) -> None:
     pad.person.type("e")  # keys that move nothing work beside every device
     pad.expect("hold", "enabled")
     assert len(pad.person.deltas) == count
-    pad.person.type("Escape")
+    pad.person.type("Backspace")
     pad.expect("hold", "disabled: hold requested")
     pad.expect_status("the arm is disabled")
+    pad.person.type("Escape")
+    pad.expect("estop")
+    assert pad.operator.call("reset").success
 
 
 def test_an_arm_that_nobody_has_enabled_is_not_sent_anything(pad: Cell) -> None:
