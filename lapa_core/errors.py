@@ -23,6 +23,14 @@ class DataError(LapaError):
     """A message, image or recording cannot be used as it is."""
 
 
+class RecordingError(LapaError):
+    """A recording cannot be written, completed or recovered."""
+
+
+class DiskFullError(RecordingError):
+    """The disk that a recording goes to has no room left."""
+
+
 class CheckpointError(LapaError):
     """A checkpoint is incomplete, of another format, or made for another robot."""
 

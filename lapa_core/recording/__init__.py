@@ -5,6 +5,9 @@
 episode    what `episode.yaml` says of one episode, and its reading and writing
 folders    where episodes lie: `episode_NNNN`, and under another name until complete
 bag        writes one MCAP file and its metadata.yaml so that a crash costs half a second
-recover    rebuilds a bag that a crash has cut short
+           (mcap_writer, mcap_chunk: the file; syncer, disk: how it gets to disk)
+metadata   rosbag2's `metadata.yaml`, version 9
+definitions  the text that defines a message type, from the robot's packages
+recover    rebuilds a bag that a crash has cut short (scan, survey, recovered)
 status     what the recorder says of itself while it runs
 """

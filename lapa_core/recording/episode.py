@@ -8,7 +8,6 @@ nanoseconds of the robot's clock, as in the bag; other times are seconds since i
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, Literal
 import yaml
 
 from lapa_core.errors import ConfigError, DataError
+from lapa_core.recording import disk
 from lapa_core.yaml_section import Section
 
 FORMAT = 1
@@ -128,17 +128,16 @@ class Episode:
 
 
 def write(episode: Episode, folder: Path) -> None:
-    """Write `episode.yaml` into the folder: complete and on disk when this returns."""
+    """Write `episode.yaml` into the folder: complete and on disk when this returns.
+
+    Raises:
+        RecordingError: the disk refuses; an older file is still there.
+    """
     content = {"format": FORMAT} | asdict(episode)
     for name in ("streams", "findings", "authority"):
         content[name] = [dict(item) for item in content[name]]
     text = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
-    temporary = folder / (FILE + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / FILE)
+    disk.write_durably(folder / FILE, text)
 
 
 def read(folder: Path) -> Episode:

@@ -134,9 +134,7 @@ def document(
 
 def text(content: object) -> str:
     """YAML as rosbag2 has it: block style, order kept, no newline at the end."""
-    dumped = yaml.dump(
-        content, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=10_000
-    )
+    dumped = yaml.dump(content, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=10_000)
     return dumped.rstrip("\n")
 
 

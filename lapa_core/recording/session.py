@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lapa_core.errors import RecordingError
-from lapa_core.recording import disk, folders
+from lapa_core.recording import folders
 from lapa_core.recording import episode as episodes
 from lapa_core.recording.bag import BagSummary, BagWriter
 from lapa_core.recording.episode import AuthorityChange, Episode, Finding, Outcome
@@ -159,7 +159,7 @@ class Session:
             timespec="milliseconds"
         )
         bag = BagWriter(self._folder)
-        self._write(self._episode("recovered", None))
+        episodes.write(self._episode("recovered", None), self._folder)
         self.take = self._make_take(bag)
         self._began_s, self._next_at_s = now_s, None
         self._begin()
@@ -185,7 +185,7 @@ class Session:
         streams, self.findings = self._judge(self.take)
         counted = tuple(replace(s, messages=summary.counts.get(s.topic, 0)) for s in streams)
         kept = replace(self._episode(outcome, summary), streams=counted, findings=self.findings)
-        self._write(kept)
+        episodes.write(kept, self._folder)
         folders.complete(self._folder)
         self._forget()
         self._saved += 1
@@ -204,7 +204,7 @@ class Session:
             summary: BagSummary | None = self._end()
         except RecordingError:
             summary = None  # nothing of it is wanted
-        self._write(self._episode("discarded", summary))
+        episodes.write(self._episode("discarded", summary), self._folder)
         folders.discard(self._folder)
         self._forget()
         self.findings = ()
@@ -303,12 +303,6 @@ class Session:
                     f"`lapa recover {self.wishes.root}` gets back what was written"
                 ) from None
         return self._closed
-
-    def _write(self, episode: Episode) -> None:
-        try:
-            episodes.write(episode, self._folder)
-        except OSError as error:
-            raise disk.named(error, f"{self._folder / episodes.FILE} cannot be written") from error
 
     def _forget(self) -> None:
         self.take, self._closed = None, None

@@ -37,17 +37,12 @@ from mcap.records import (
 )
 
 from lapa_core import __version__
-from lapa_core.errors import ConfigError, RecordingError, unknown
+from lapa_core.errors import ConfigError, unknown
 from lapa_core.recording.disk import named
+from lapa_core.recording.mcap_chunk import COMPRESSIONS, Chunk
 
 MAGIC = b"\x89MCAP0\r\n"
 LIBRARY = f"lapa_ros {__version__}"
-COMPRESSIONS = ("none", "lz4", "zstd")
-# opcode, length; then channel, sequence, log time, publish time of a message
-MESSAGE_HEAD = struct.Struct("<BQHIQQ")
-# opcode, length; then first time, last time, size, CRC of a chunk before its compression's name
-CHUNK_HEAD = struct.Struct("<BQQQQI")
-JOIN_BELOW = 64 * 1024  # a copy of less than this is cheaper than one more piece to hand over
 MAX_PIECES = 1000  # IOV_MAX of Linux is 1024
 
 
@@ -66,7 +61,7 @@ class McapFile:
         self.path = path
         self.position = 0
         self.statistics = Statistics(0, 0, {}, 0, 0, 0, 0, 0, 0)
-        self.chunk = _Chunk()
+        self.chunk = Chunk()
         self._compression = "" if compression == "none" else compression
         self._schemas: dict[int, Schema] = {}
         self._channels: dict[int, Channel] = {}
@@ -87,12 +82,16 @@ class McapFile:
         return definitions + channels + len(self._indexes) * (80 + 10 * len(self._channels))
 
     def schema(self, schema: Schema) -> None:
-        """Add a schema; its number must be new."""
+        """Add a schema; one whose number is there already says nothing new."""
+        if schema.id in self._schemas:
+            return
         self._schemas[schema.id] = schema
         self._definitions.append(_packed(schema))
 
     def channel(self, channel: Channel) -> None:
-        """Add a channel; its number must be new, its schema there."""
+        """Add a channel; one whose number is there already says nothing new."""
+        if channel.id in self._channels:
+            return
         self._channels[channel.id] = channel
         self._definitions.append(_packed(channel))
 
@@ -152,7 +151,7 @@ class McapFile:
         for channel_id, records in chunk.entries.items():
             offsets[channel_id] = start + length + builder.count
             MessageIndex(channel_id, records).write(builder)
-        index = builder.end()
+        index = _taken(builder)
         self._put([*self._definitions, head, *pieces, index])
         self._indexes.append(
             ChunkIndex(
@@ -168,7 +167,7 @@ class McapFile:
             )
         )
         self._count(chunk)
-        self._definitions, self.chunk = [], _Chunk()
+        self._definitions, self.chunk = [], Chunk()
 
     def finish(self) -> None:
         """Write what is pending and the end of the file: summary, offsets, footer.
@@ -200,7 +199,7 @@ class McapFile:
             if records:
                 SummaryOffset(opcode, summary_start + start, summary.count - start).write(offsets)
         offset_start = summary_start + summary.count
-        body = summary.end() + offsets.end()
+        body = _taken(summary) + _taken(offsets)
         footer = _packed(Footer(summary_start, offset_start, 0))[:-4]
         crc = struct.pack("<I", zlib.crc32(footer, zlib.crc32(body)))
         self._put([data_end, body, footer, crc, MAGIC])
@@ -221,7 +220,7 @@ class McapFile:
         with contextlib.suppress(OSError):
             os.close(self.descriptor)
 
-    def _count(self, chunk: _Chunk) -> None:
+    def _count(self, chunk: Chunk) -> None:
         total = self.statistics
         first = chunk.first_ns if not total.message_count else total.message_start_time
         total.message_start_time = min(first, chunk.first_ns)
@@ -246,77 +245,14 @@ class McapFile:
         self.position += written
 
 
-class _Chunk:
-    """Messages that are not handed over yet."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self.messages = 0
-        self.first_ns = 0
-        self.last_ns = 0
-        self.entries: dict[int, list[tuple[int, int]]] = {}  # channel -> (log time, offset)
-        self._pieces: list[bytes] = []
-        self._crc = 0
-
-    def add(self, channel_id: int, sequence: int, log_ns: int, publish_ns: int, data: bytes) -> None:
-        try:
-            head = MESSAGE_HEAD.pack(
-                Opcode.MESSAGE,
-                len(data) + MESSAGE_HEAD.size - 9,
-                channel_id,
-                sequence & 0xFFFFFFFF,
-                log_ns,
-                publish_ns,
-            )
-        except struct.error:
-            raise RecordingError(
-                f"message of channel {channel_id} has stamps {log_ns} and {publish_ns} ns; "
-                "valid: 0 to 2^64 - 1"
-            ) from None
-        pieces = [head + data] if len(data) < JOIN_BELOW else [head, data]
-        for piece in pieces:
-            self._crc = zlib.crc32(piece, self._crc)
-        self._pieces += pieces
-        self.entries.setdefault(channel_id, []).append((log_ns, self.size))
-        self.first_ns = min(self.first_ns, log_ns) if self.messages else log_ns
-        self.last_ns = max(self.last_ns, log_ns)
-        self.size += len(head) + len(data)
-        self.messages += 1
-
-    def packed(self, compression: str) -> tuple[bytes, list[bytes], int]:
-        """Head of the chunk record, its data in pieces, and their length."""
-        pieces, size = self._pieces, self.size
-        if compression:
-            pieces = [_compress(b"".join(pieces), compression)]
-            size = len(pieces[0])
-        name = compression.encode()
-        fixed = CHUNK_HEAD.size - 9
-        tail = struct.pack("<I", len(name)) + name + struct.pack("<Q", size)
-        head = CHUNK_HEAD.pack(
-            Opcode.CHUNK,
-            fixed + len(tail) + size,
-            self.first_ns,
-            self.last_ns,
-            self.size,
-            self._crc,
-        )
-        return head + tail, pieces, size
-
-
 def _packed(record: McapRecord) -> bytes:
     builder = RecordBuilder()
     record.write(builder)
-    return bytes(builder.end())
+    return _taken(builder)
 
 
-def _compress(data: bytes, compression: str) -> bytes:
-    if compression == "lz4":
-        import lz4.frame
-
-        return bytes(lz4.frame.compress(data))
-    import zstandard
-
-    return zstandard.ZstdCompressor(level=1).compress(data)
+def _taken(builder: RecordBuilder) -> bytes:
+    return bytes(builder.end())  # type: ignore[no-untyped-call]
 
 
 def _write_all(descriptor: int, pieces: Sequence[bytes]) -> int:
