@@ -137,7 +137,7 @@ def write(episode: Episode, folder: Path) -> None:
     for name in ("streams", "findings", "authority"):
         content[name] = [dict(item) for item in content[name]]
     text = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
-    disk.write_durably(folder / FILE, text)
+    disk.write_durably(folder / FILE, text.encode("utf-8"))
 
 
 def read(folder: Path) -> Episode:
