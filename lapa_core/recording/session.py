@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lapa_core.errors import RecordingError
-from lapa_core.recording import folders
 from lapa_core.recording import episode as episodes
+from lapa_core.recording import folders
 from lapa_core.recording.bag import BagSummary, BagWriter
 from lapa_core.recording.episode import AuthorityChange, Episode, Finding, Outcome
 from lapa_core.recording.status import RecorderState

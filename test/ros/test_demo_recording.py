@@ -1,6 +1,6 @@
 # Copyright (c) 2026 lapa_ros contributors
 # SPDX-License-Identifier: MIT
-"""`lapa demo --record`: the real nodes record a scripted demonstrator, in the simulation's time."""
+"""`lapa demo --record`: the real nodes record a scripted demonstrator in the simulation's time."""
 
 from __future__ import annotations
 
