@@ -40,6 +40,11 @@ def text(name: str) -> ParameterValue:
     return ParameterValue(LaunchConfiguration(name), value_type=str)
 
 
+def number(name: str) -> ParameterValue:
+    """A launch argument as a floating-point parameter: `reset_s:=5` is 5.0."""
+    return ParameterValue(LaunchConfiguration(name), value_type=float)
+
+
 def robot_argument() -> DeclareLaunchArgument:
     """The argument `robot`."""
     names = ", ".join(robots.available())

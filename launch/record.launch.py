@@ -7,9 +7,9 @@ Start the robot first (`robot.launch.py` beside its driver, or `sim.launch.py`).
 """
 
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
-from launch.conditions import IfCondition, LaunchConfigurationNotEquals
+from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
+from launch.substitutions import LaunchConfiguration, PythonExpression
 from launch_ros.actions import Node
 
 from lapa_core import paths
@@ -46,6 +46,7 @@ def generate_launch_description():
         ),
         DeclareLaunchArgument("dashboard", default_value="true", description="the browser's page"),
     ]
+    with_device = PythonExpression(["'", LaunchConfiguration("device"), "' != 'none'"])
     recorder = Node(
         package="lapa_ros",
         executable="recorder_node",
@@ -59,7 +60,7 @@ def generate_launch_description():
                 "operator": text("operator"),
                 "images": text("images"),
                 "episodes": LaunchConfiguration("episodes"),
-                "reset_s": LaunchConfiguration("reset_s"),
+                "reset_s": launching.number("reset_s"),
                 "refuse_flagged": LaunchConfiguration("refuse_flagged"),
             },
         ],
@@ -69,7 +70,7 @@ def generate_launch_description():
             *arguments,
             *launching.variables(),
             recorder,
-            _beside("teleop", LaunchConfigurationNotEquals("device", "none")),
+            _beside("teleop", IfCondition(with_device)),
             _beside("dashboard", IfCondition(LaunchConfiguration("dashboard"))),
         ]
     )

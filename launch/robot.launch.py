@@ -87,7 +87,7 @@ def generate_launch_description():
             {
                 "robot": text("robot"),
                 "backend": text("backend"),
-                "speed_scale": LaunchConfiguration("speed_scale"),
+                "speed_scale": launching.number("speed_scale"),
                 "dry_run": LaunchConfiguration("dry_run"),
             },
         ],

@@ -51,7 +51,7 @@ def generate_launch_description():
             {
                 "robot": text("robot"),
                 "backend": "ros2_control",
-                "speed_scale": LaunchConfiguration("speed_scale"),
+                "speed_scale": launching.number("speed_scale"),
             },
         ],
     )

@@ -82,7 +82,7 @@ def generate_launch_description():
             launching.params_file("teleop_node"),
             {
                 **{k: text(k) for k in ("robot", "device", "layout", "leader_topics")},
-                "speed_scale": LaunchConfiguration("teleop_speed_scale"),
+                "speed_scale": launching.number("teleop_speed_scale"),
                 "auto_take_over": LaunchConfiguration("auto_take_over"),
             },
         ],

@@ -119,6 +119,30 @@ def test_robot_launch_runs_the_arm_node_beside_a_running_driver(
         wait_for(lambda: arm.commands, "commands")
 
 
+def test_a_session_is_recorded_beside_the_simulation(
+    ros_context: None, repository: Path, tmp_path: Path
+) -> None:
+    """sim.launch.py and record.launch.py side by side, as two terminals."""
+    from harness import spinning
+    from recorder_rig import Person
+
+    from lapa_core.recording import episode as episodes
+
+    person, launch = Person(), repository / "launch"
+    arguments = ("robot:=wx250s", "reset_s:=0", "episodes:=1", "device:=browser", "port:=0")
+    task = ("task:=yes", f"folder:={tmp_path / 'data'}")
+    with (
+        spinning(person),
+        launched(launch / "sim.launch.py", tmp_path / "sim.log", "robot:=wx250s"),
+        launched(launch / "record.launch.py", tmp_path / "log", *arguments, *task),
+    ):
+        person.wait("idle")
+        assert person.press("start")[0]
+        assert person.press("save")[0]
+        assert person.wait("done").counter == "1 of 1"
+    assert episodes.read(tmp_path / "data" / "episode_0000").instruction == "yes"
+
+
 @pytest.fixture(scope="session")
 def ros_context() -> Iterator[None]:
     import rclpy

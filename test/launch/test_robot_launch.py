@@ -126,6 +126,11 @@ ARGUMENTS = {
         *("robot", "device", "layout", "teleop_speed_scale", "auto_take_over"),
         *("leader_topics", "driver", "prefix"),
     },
+    "dashboard": {"robot", "host", "port", "token"},
+    "record": {
+        *("robot", "device", "task", "episodes", "folder", "operator", "reset_s", "images"),
+        *("refuse_flagged", "dashboard", "host", "token"),
+    },
     "robot": {
         *("robot", "backend", "speed_scale", "dry_run", "driver", "static_transforms", "rviz"),
         *("driver_motor_configs", "driver_mode_configs", "driver_load_configs"),
