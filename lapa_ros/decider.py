@@ -1,8 +1,9 @@
 # Copyright (c) 2026 lapa_ros contributors
 # SPDX-License-Identifier: MIT
-"""The loop of the inference thread: when to decide, on which frames, and what to say if not.
+"""The loop of the inference thread: when to decide, and what to say if not.
 
-It is told its publisher, its clock and its frames; it knows no topics.
+What it decides on is built by `lapa_core.data.observe`, as it is when samples are read from a
+bag. It is told its publisher, its clock and its frames; it knows no topics.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 
 from lapa_core.data.messages import NS_PER_S
-from lapa_core.data.timeline import Latest, PeriodMeter, Sample
-from lapa_core.errors import DataError, LapaError, StaleInput
-from lapa_core.types import ActionChunk, ImageArray, Observation
+from lapa_core.data.observe import Choice, Observer
+from lapa_core.data.timeline import Latest, PeriodMeter
+from lapa_core.errors import LapaError
+from lapa_core.types import ActionChunk
 from lapa_ros.decoder import Decode
 
 if TYPE_CHECKING:  # imports torch, which the node does when it loads a model
@@ -68,19 +70,32 @@ class Decider:
         self.policy = policy
         self.params = params
         self.stop = threading.Event()
-        self.instruction = ""
         self._frames = frames
-        self._decode = decode
+        self._observer = Observer(
+            frames,
+            params.image_sizes,
+            Choice(params.max_image_age_s, params.image_wait_s),
+            now_s=time.monotonic,
+            decode=decode,
+        )
         self._ros_now_ns = ros_now_ns
         self._publish = publish
         self._say = say
-        self._used = dict.fromkeys(frames, 0)  # sequence of the frame last decided on
         self._meter = PeriodMeter()
         self._refused = 0
         self._image_age_ms: deque[float] = deque(maxlen=HISTORY)
         self._inference_ms: deque[float] = deque(maxlen=HISTORY)
         self._last_timings: Mapping[str, float] = {}
         self._last_tokens: list[int] = []
+
+    @property
+    def instruction(self) -> str:
+        """What the robot is told to do."""
+        return self._observer.instruction
+
+    @instruction.setter
+    def instruction(self, text: str) -> None:
+        self._observer.instruction = text
 
     def run(self) -> None:
         """Decide until stopped."""
@@ -97,14 +112,7 @@ class Decider:
             due = max(due + self.params.step_time_s, time.monotonic())
 
     def _decide(self) -> None:
-        if not self.instruction.strip():
-            raise StaleInput("no instruction; publish one on `instruction` or set the parameter")
-        samples = self._newest_frames()
-        observation = Observation(
-            stamp_ns=min(s.stamp_ns for s in samples.values()),
-            images={name: self._picture(name, s.value) for name, s in samples.items()},
-            instruction=self.instruction,
-        )
+        observation = self._observer.observe()
         image_age_s = (self._ros_now_ns() - observation.stamp_ns) / NS_PER_S
         decision = self.policy.infer(observation)
         if self.stop.is_set():
@@ -114,43 +122,6 @@ class Decider:
         self._image_age_ms.append(image_age_s * 1e3)
         self._inference_ms.append(decision.timings_ms["total"])
         self._last_timings, self._last_tokens = decision.timings_ms, decision.tokens.tolist()
-
-    def _newest_frames(self) -> dict[str, Sample[Frame]]:
-        """The newest frame of every camera, each newer than the one last decided on.
-
-        Waits a little for a frame that is about to come: it is worth more than an old one.
-        """
-        deadline = time.monotonic() + self.params.image_wait_s
-        samples: dict[str, Sample[Frame]] = {}
-        for name, latest in self._frames.items():
-            seen = latest.get()
-            newest = latest.wait_newer(
-                seen.sequence if seen else 0, max(0.0, deadline - time.monotonic())
-            )
-            if newest is None:
-                raise StaleInput(f"camera {name} silent: no image yet")
-            if newest.sequence <= self._used[name]:
-                raise StaleInput(f"camera {name} silent: no new image since the last decision")
-            if latest.age_s(time.monotonic()) > self.params.max_image_age_s:
-                raise StaleInput(
-                    f"camera {name} silent: its image is older than "
-                    f"{self.params.max_image_age_s:g} s"
-                )
-            samples[name] = newest
-        self._used = {name: sample.sequence for name, sample in samples.items()}
-        return samples
-
-    def _picture(self, camera: str, frame: Frame) -> ImageArray:
-        """Decode a frame; one of another size than the robot file's is not what was trained on."""
-        picture = self._decode(frame)
-        height, width = picture.shape[:2]
-        wanted = self.params.image_sizes[camera]
-        if (width, height) != wanted:
-            raise DataError(
-                f"camera {camera} sends {width}x{height} images, the robot file says "
-                f"{wanted[0]}x{wanted[1]}"
-            )
-        return picture
 
     def _due_now(self, decision: Decision) -> ActionChunk:
         """The chunk with its first step due at once: a step of LAPA starts when it is known."""

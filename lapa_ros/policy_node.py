@@ -26,6 +26,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from lapa_core import robot as robots
 from lapa_core.data.messages import stamp_ns
+from lapa_core.data.observe import IMAGE_WAIT_S, MAX_IMAGE_AGE_S, image_sizes
 from lapa_core.data.timeline import Latest
 from lapa_core.errors import LapaError
 from lapa_ros import convert, decoder, diagnostics, interface, runtime
@@ -49,10 +50,13 @@ class PolicyParams:
         0.0, "time between decisions; 0 takes the checkpoint's", low=0.0, high=10.0
     )
     max_image_age_s: float = param(
-        0.5, "an older frame (by arrival) is not decided on", low=0.02, high=10.0
+        MAX_IMAGE_AGE_S, "an older frame (by arrival) is not decided on", low=0.02, high=10.0
     )
     image_wait_s: float = param(
-        0.04, "when a decision is due, wait this long for a newer frame", low=0.0, high=1.0
+        IMAGE_WAIT_S,
+        "when a decision is due, wait this long for a newer frame",
+        low=0.0,
+        high=1.0,
     )
     niceness: int = param(5, "inference yields to the control loop by this much", low=0, high=19)
     autostart: bool = param(False, "configure and activate at start")
@@ -120,7 +124,7 @@ class PolicyNode(LifecycleNode):
                 max_image_age_s=p.max_image_age_s,
                 image_wait_s=p.image_wait_s,
                 frame_id=robot.base_frame,
-                image_sizes={c.name: (c.width, c.height) for c in robot.cameras},
+                image_sizes=image_sizes(robot),
             ),
             ros_now_ns=lambda: self.get_clock().now().nanoseconds,
             publish=self._publish,

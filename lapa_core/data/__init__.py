@@ -8,4 +8,8 @@ bags       any rosbag2 recording: topics, messages in log order, also of a damag
 cdr        serialised messages: decoded by the bag's own definitions, stamps without decoding
 mcap_file, rosbags_file    the two kinds of files behind `bags`
 timeline   the newest sample of a stream, its age, rate and gaps
+observe, state    what a decision looks at: the same code live and from a bag
+episodes, streams    an episode's folder opened; a bag's streams as they arrived
+labels, tracks, samples    what the arm was told, and the samples that a policy learns from
+replay, jumps, ways    what to send to replay an episode; how far apart two paths are
 """

@@ -1,0 +1,177 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""What the arm was told in a recording: commanded targets, steps, grippers, and who told it.
+
+The label of a decision at t is, arm by arm, the delta that takes the commanded target at t to
+the commanded target a step time later (`<arm>/ee_target`), and the opening commanded by then
+(`executed/ee_delta`). Labels of consecutive decisions compose to the whole way: nothing is lost
+or counted twice between them, however the source's steps lie on the grid. Knows no pictures.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lapa_core.control.compose import Pose, angle_between, difference
+from lapa_core.errors import StaleInput
+from lapa_core.types import NUM_AXES, FloatArray
+
+MAX_TARGET_AGE_S = 0.25  # `ee_target` comes at 50 Hz while arm_node lives
+# A step and the target it leads to are published in one control period, on two topics.
+SAME_TICK_NS = 100_000_000
+MOVERS = ("teleop", "policy")  # teleop first: where both moved the arm, a person corrected it
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Values and when they came [ns, as the bag], increasing."""
+
+    times_ns: tuple[int, ...]
+    values: tuple[Any, ...]
+
+    def at(self, time_ns: int) -> Any | None:
+        """The newest value at that time, None before the first."""
+        index = bisect_right(self.times_ns, time_ns)
+        return self.values[index - 1] if index else None
+
+    def within(self, start_ns: int, end_ns: int) -> tuple[Any, ...]:
+        """The values that came after `start_ns`, up to and with `end_ns`."""
+        first, last = bisect_right(self.times_ns, start_ns), bisect_right(self.times_ns, end_ns)
+        return self.values[first:last]
+
+    def age_s(self, time_ns: int) -> float:
+        """Seconds since the newest value came; infinite before the first."""
+        index = bisect_right(self.times_ns, time_ns)
+        return (time_ns - self.times_ns[index - 1]) * 1e-9 if index else float("inf")
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Everything of an episode that is no picture.
+
+    Attributes:
+        dimensions: of the robot.
+        arms: names of its arms.
+        step_time_s: of the robot.
+        targets: arm -> commanded `Pose` of the tool in the arm's base.
+        measured: arm -> measured `Pose`.
+        steps: (d,) executed deltas, in the robot's order.
+        authority: state in force.
+        instruction: words in force; those of episode.yaml until one came.
+    """
+
+    dimensions: tuple[str, ...]
+    arms: tuple[str, ...]
+    step_time_s: float
+    targets: dict[str, Timeline]
+    measured: dict[str, Timeline]
+    steps: Timeline
+    authority: Timeline
+    instruction: Timeline
+
+    @property
+    def begins_ns(self) -> int:
+        """When the first step was begun."""
+        return self.steps.times_ns[0]
+
+    @property
+    def ends_ns(self) -> int:
+        """When the last step was over."""
+        return self.steps.times_ns[-1] + round(self.step_time_s * 1e9)
+
+    def target(self, arm: str, time_ns: int) -> Pose:
+        """The commanded pose in force.
+
+        Raises:
+            StaleInput: none yet, or none for too long.
+        """
+        track = self.targets[arm]
+        found: Pose | None = track.at(time_ns)
+        if found is None:
+            raise StaleInput(f"no commanded target of {arm} yet")
+        if (age_s := track.age_s(time_ns)) > MAX_TARGET_AGE_S:
+            raise StaleInput(f"the commanded target of {arm} is {age_s:.2f} s old; valid: at most "
+                             f"{MAX_TARGET_AGE_S:g} s")  # fmt: skip
+        return found
+
+    def openings(self, time_ns: int) -> FloatArray:
+        """(arms,) commanded openings of the grippers in force.
+
+        Raises:
+            StaleInput: no step has been begun yet.
+        """
+        step: FloatArray | None = self.steps.at(time_ns)
+        if step is None:
+            raise StaleInput("no step has commanded the grippers yet")
+        openings: FloatArray = step[NUM_AXES - 1 :: NUM_AXES]
+        return openings
+
+    def label(self, time_ns: int) -> FloatArray:
+        """(d,) what the arms were told in the step time after `time_ns`; see the module.
+
+        Raises:
+            StaleInput: a target or gripper command is missing or too old at either end.
+        """
+        end_ns = time_ns + round(self.step_time_s * 1e9)
+        openings = self.openings(end_ns)
+        rows = [
+            np.append(difference(self.target(arm, time_ns), self.target(arm, end_ns)), opening)
+            for arm, opening in zip(self.arms, openings, strict=True)
+        ]
+        return np.concatenate(rows)
+
+    def mover(self, time_ns: int) -> str:
+        """Who moved the arm in the step time after `time_ns`; else hold or estop.
+
+        Raises:
+            StaleInput: nothing is known of authority yet.
+        """
+        end_ns = time_ns + round(self.step_time_s * 1e9)
+        states = [self.authority.at(time_ns), *self.authority.within(time_ns, end_ns)]
+        for mover in MOVERS:
+            if mover in states:
+                return mover
+        if states[0] is None:
+            raise StaleInput("no authority yet")
+        return str(states[0])
+
+    def corrects(self, time_ns: int) -> bool:
+        """Whether a policy has moved the arm before: teleop is then a correction of it."""
+        return "policy" in self.authority.within(-1, time_ns)
+
+    def opening_change(self, time_ns: int) -> float:
+        """Largest change of a gripper's command in the step time after `time_ns`, 0 .. 1."""
+        end_ns = time_ns + round(self.step_time_s * 1e9)
+        steps = [*self.steps.within(time_ns, end_ns)]
+        before: FloatArray | None = self.steps.at(time_ns)
+        if before is not None:
+            steps.append(before)
+        if not steps:
+            return 0.0
+        return float(np.max(np.ptp(np.array(steps)[:, NUM_AXES - 1 :: NUM_AXES], axis=0)))
+
+    def grid(self) -> NDArray[np.int64]:
+        """(n,) decision times [ns], a step time apart, from the first step to the last one's end.
+
+        Steps fall between the decisions, not on them: a source that steps at the same rate, as
+        a policy does, would otherwise have two steps before one decision and none before the
+        next, by its jitter alone.
+        """
+        step_ns = round(self.step_time_s * 1e9)
+        begun = np.array(self.steps.times_ns, dtype=np.int64)
+        turns = (begun - begun[0]) / step_ns * 2j * np.pi
+        mean_ns = round(float(np.angle(np.mean(np.exp(turns)))) / (2 * np.pi) * step_ns)
+        # The largest place of the grid that is before the first step.
+        first_ns = self.begins_ns + (mean_ns + step_ns // 2) % step_ns - step_ns
+        return np.arange(first_ns, int(begun[-1]), step_ns, dtype=np.int64)
+
+
+def same(one: Pose, other: Pose) -> bool:
+    """Whether two commanded poses are one: nearer than numbers in messages differ."""
+    far = float(np.linalg.norm(one.xyz_m - other.xyz_m)) > 1e-7
+    return not far and angle_between(one.rotation, other.rotation) < 1e-6
