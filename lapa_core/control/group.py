@@ -120,6 +120,11 @@ class ArmGroup:
         if step.source == self._last_source:
             period_s = now_s - self._last_begin_s
             rate = min(1.0, RATE_SLACK * period_s / self._step_time_s)
+        elif self._last_source:
+            # Who takes over starts from where the arm is, not from where the other's step was to
+            # end: else the arm would go on there, and two full steps would add up.
+            for track in self.tracks.values():
+                track.rest(now_s)
         # Neither may a step that is to be over sooner go as far as a whole one.
         rate = min(rate, RATE_SLACK * step.duration_s / self._step_time_s)
         rows = dict(zip(self.tracks, step.delta.reshape(len(self.tracks), NUM_AXES), strict=True))

@@ -160,6 +160,11 @@ class ArmTrack:
         self.target = plan.target
         self._opening_target = plan.opening
 
+    def rest(self, now_s: float) -> None:
+        """Make the present setpoint the target: what is left of the step is not gone."""
+        if self._segment is not None:
+            self._rest(self.setpoint(now_s))
+
     def lag_share(self, target: Pose, now_s: float) -> float:
         """How far the setpoint is from a target, as a share of the arm's largest step."""
         if self._segment is None:

@@ -630,3 +630,38 @@ def test_a_short_step_after_a_long_one_does_not_hurry_what_is_left_of_it() -> No
         places.append(bench.tool()[0])
     fastest = float(np.max(np.diff(places))) / TICK_S
     assert fastest < 1.3 * 0.05 / 0.2
+
+
+def test_a_take_over_in_the_middle_of_a_step_starts_from_where_the_arm_is() -> None:
+    """The rest of the policy's step was once gone all the same, 4 cm with a person's hand on it."""
+    bench = Bench()
+    bench.drive()
+    bench.tick(12)
+    begin = bench.tool()
+    bench.send(0.05)
+    bench.tick(2)
+    at_take_over = bench.tool()
+    bench.send(0.0, source="teleop")
+    bench.tick(20)
+    assert bench.authority[0] == "teleop"
+    assert np.linalg.norm(bench.tool() - begin) < 0.03
+    assert np.linalg.norm(bench.tool() - at_take_over) < 0.02  # what the joints need to stop
+
+
+def test_steps_of_two_sources_do_not_add_up() -> None:
+    bench = Bench()
+    bench.enable()
+    places = []
+    for tick in range(40):
+        bench.send(0.05, source="policy" if tick % 2 else "teleop")
+        if tick % 2 == 0:
+            bench.controller.on_chunk(
+                "teleop",
+                ActionChunk(bench.robot.dimensions, np.zeros((0, 7)), np.zeros(0), bench.now_ns),
+                bench.now_s,
+                bench.now_ns,
+            )
+        bench.tick()
+        places.append(bench.tool()[0])
+    fastest = max(b - a for a, b in zip(places, places[5:], strict=False)) / (5 * TICK_S)
+    assert fastest < 1.3 * 0.05 / 0.2
