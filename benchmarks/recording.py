@@ -134,7 +134,7 @@ def mark(value: float, text: str, met: bool) -> dict[str, Any]:
     return {"value": value, "mark": text, "met": bool(met)}
 
 
-def watch(pid: int, go: Path) -> dict[str, float]:
+def watch(pid: int, go: Path) -> dict[str, Any]:
     """Processor time and memory of a process until the sender has filled the file."""
     cpu, rss, began = cpu_s(pid), [], time.monotonic()
     while not go.stat().st_size:
@@ -148,6 +148,7 @@ def watch(pid: int, go: Path) -> dict[str, float]:
         "rss_mb_first_half": round(statistics.median(warm), 1),
         "rss_mb_second_half": round(statistics.median(rss[half:]), 1),
         "rss_mb_peak": round(max(rss), 1),
+        "rss_mb_by_minute": [round(m, 1) for m in rss[::60]],
     }
 
 

@@ -57,7 +57,7 @@ def main() -> None:
     names = (*arm.joints, "gripper", "left_finger", "right_finger")
     now = time.monotonic()
     due = dict.fromkeys(images, now) | {arm.joint_states: now}
-    sent = dict.fromkeys(due, 0)
+    sent, shown = dict.fromkeys(due, 0), dict.fromkeys(due, 0)
     end_s = math.inf
     while True:
         if end_s == math.inf and go.exists():
@@ -72,7 +72,7 @@ def main() -> None:
         stamp = node.get_clock().now().nanoseconds
         if topic in images:
             publisher, scenes, period = images[topic]
-            msg = scenes[sent[topic] % PICTURES]
+            msg = scenes[shown[topic] % PICTURES]
             msg.header.stamp, msg.header.frame_id = convert.time_msg(stamp), number
             publisher.publish(msg)
         else:
@@ -85,6 +85,7 @@ def main() -> None:
             period = 1.0 / JOINT_RATE_HZ
         due[topic] += period
         sent[topic] += counting
+        shown[topic] += 1
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ Everything that decides is in `lapa_core.recording` and `lapa_core.audit`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -85,9 +86,11 @@ class RecorderNode(Node):
         self._lock = folders.lock(root)
         extra = [t for t in p.extra_topics if t]
         self._wanted = topics(self.robot, p.images, extra)
-        self._intake = Intake(self, self._wanted, self._on_message)
+        self._intake = Intake(self, self._wanted, self._on_message, time.monotonic)
         self._watch = Watch(self.robot, self._intake, self._now_ns())
-        self._pressed_ns = 0
+        self._pressed_ns = self._began_ns = 0
+        self._bytes_per_s = 0.0
+        self._warned: set[str] = set()
         self._session = Session(
             Wishes(
                 root,
@@ -98,9 +101,10 @@ class RecorderNode(Node):
             ),
             make_take=self._make_take,
             facts=self._facts.facts,
-            judge=lambda take: self._watch.judge(take, self._pressed_ns),
+            judge=lambda take: self._watch.judge(take, self._pressed_ns, self._facts.changed),
             missing=self._intake.missing,
             begin=self._begin,
+            opened=self._open_with_latched,
         )
         self._short = {self._intake.name(w.topic): w.topic for w in self._wanted}
         self._problems: list[str] = []
@@ -141,15 +145,28 @@ class RecorderNode(Node):
         return int(self.get_clock().now().nanoseconds)
 
     def _on_message(self, channel: Channel, data: bytes, info: dict[str, Any]) -> None:
-        now_ns = self._now_ns()
+        # When it came, not when this thread had time for it; a simulation's time is only here.
+        arrived_ns = sent_ns = self._now_ns()
+        if not self._time.simulated:
+            arrived_ns = int(info.get("received_timestamp") or arrived_ns)
+            sent_ns = int(info.get("source_timestamp") or arrived_ns)
         sequence = int(info.get("publication_sequence_number") or 0)
+        self._read_facts(channel.source.topic, data, arrived_ns)
+        if arrived_ns < self._began_ns or self._session.state == "full":
+            return  # of the time before the episode, or after its end
+        self._watch.message(channel, data, arrived_ns, sequence)
         take = self._session.take
         if take is not None and self._session.state == "recording":
-            # The transport's stamps are the computer's time, which a simulation does not share.
-            sent_ns = now_ns if self._time.simulated else int(info["source_timestamp"])
-            take.put(channel.source, data, now_ns, sent_ns, sequence)
-        self._facts.read(self._short.get(channel.source.topic, ""), data, now_ns)
-        self._watch.message(channel, data, now_ns, sequence)
+            take.put(channel.source, data, arrived_ns, sent_ns, sequence)
+
+    def _read_facts(self, topic: str, data: bytes, arrived_ns: int) -> None:
+        """A message of anybody's must not end a recording."""
+        try:
+            self._facts.read(self._short.get(topic, ""), data, arrived_ns)
+        except Exception as error:  # what foreign bytes provoke in rclpy is not written anywhere
+            if topic not in self._warned:
+                self._warned.add(topic)
+                self.get_logger().warning(f"{topic} cannot be read: {error}")
 
     # Episodes ------------------------------------------------------------------------------
 
@@ -157,13 +174,15 @@ class RecorderNode(Node):
         return Take(bag, self._workers, self.params.max_waiting_mb << 20)
 
     def _begin(self) -> None:
+        self._began_ns = self._now_ns()
+        self._facts.begin(self._began_ns)
+
+    def _open_with_latched(self, take: Take) -> None:
         """The first messages of an episode: what was said before and still holds."""
-        now_ns = self._now_ns()
-        self._facts.begin(now_ns)
+        # Making its folder may have taken the disk a while: that is not the episode yet.
+        self._began_ns = now_ns = self._now_ns()
         self._watch.begin(now_ns)
-        take = self._session.take
-        assert take is not None
-        for channel in self._intake.channels.values():
+        for channel in self._intake.recorded():
             take.expect(channel.source)
             for data in channel.kept:
                 take.put(channel.source, data, now_ns, now_ns)
@@ -192,15 +211,19 @@ class RecorderNode(Node):
     # Time ----------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        known = set(self._intake.channels)
-        problems = self._intake.look()
-        if set(self._intake.channels) != known and self._session.take is None:
+        known = {c.source.topic for c in self._intake.recorded()}
+        problems = self._intake.look(busy=self._session.take is not None)
+        now_known = {c.source.topic for c in self._intake.recorded()}
+        if now_known != known and self._session.take is None:
+            if more := sorted(now_known - known):
+                self.get_logger().info(f"also records {', '.join(more)}")
             self._watch.begin(self._now_ns())
         for problem in problems:
             if problem not in self._problems:
                 self.get_logger().warning(problem)
         self._problems = problems
         before = self._session.state, self._session.number
+        self._pressed_ns = self._now_ns()
         self._session.tick(self._time.now_s())
         if (self._session.state, self._session.number) != before:
             self.get_logger().info(self._session.message)
@@ -208,9 +231,12 @@ class RecorderNode(Node):
 
     def _status(self) -> RecorderStatus:
         session, now_s = self._session, self._time.now_s()
-        free = folders.free_bytes(session.wishes.root)
+        try:
+            free = folders.free_bytes(session.wishes.root)
+        except OSError:  # `message` says what is wrong with it
+            free = 0
         room = free - session.wishes.min_free_bytes
-        rate = self._watch.bytes_per_s()
+        rate = self._data_rate(now_s)
         return RecorderStatus(
             state=session.state,
             episode=session.number,
@@ -232,6 +258,13 @@ class RecorderNode(Node):
                 else session.findings
             ),
         )
+
+    def _data_rate(self, now_s: float) -> float:
+        """Bytes a second of the running episode, or of the last one."""
+        take, elapsed_s = self._session.take, self._session.elapsed_s(now_s)
+        if take is not None and elapsed_s > 1.0:
+            self._bytes_per_s = take.written_bytes / elapsed_s
+        return self._bytes_per_s
 
     def _say(self) -> None:
         self._status_pub.publish(String(data=self._status().to_json()))
@@ -263,7 +296,8 @@ class RecorderNode(Node):
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Entry point of `ros2 run lapa_ros recorder_node`."""
-    runtime.main(RecorderNode, args)
+    # A signal must not interrupt `save`: it is answered first, and the node ends then.
+    runtime.main(RecorderNode, args, last_words=True)
 
 
 if __name__ == "__main__":

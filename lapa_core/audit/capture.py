@@ -195,8 +195,7 @@ class CaptureAudit:
         found: list[Finding] = []
         if watched.judged:
             found += watched.cadence.findings(topic, began, now_ns, final)
-        if watched.judged or watched.plan.required:
-            found += watched.drops.findings(topic, began, watched.cadence.count)
+        found += watched.drops.findings(topic, began, watched.cadence.count)
         if watched.order is not None:
             found += watched.order.findings(topic, began)
         if watched.pictures is not None and watched.frozen is not None:

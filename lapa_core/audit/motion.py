@@ -171,16 +171,19 @@ def never_moved(
     if now_ns - began_ns < JUDGED_NS or not motions:
         return []
     found = []
-    topic, furthest = max(((t, m.travel_rad) for t, m in motions.items()), key=lambda x: x[1])
-    if furthest < STILL_RAD:
-        text = f"no arm ever moved: {furthest:.3f} rad (at least {STILL_RAD:g})"
-        found.append(finding("still", topic, began_ns, began_ns, now_ns, text))
     moved = [
         (topic, joint, *range_)
         for topic, motion in motions.items()
         for joint, range_ in motion.grippers_moved(grippers).items()
     ]
-    if moved and all(way < least for _, _, way, least in moved):
+    gripped = any(way >= least for _, _, way, least in moved)
+    topic, furthest = max(((t, m.travel_rad) for t, m in motions.items()), key=lambda x: x[1])
+    if furthest < STILL_RAD:
+        text = f"no arm ever moved: {furthest:.3f} rad (at least {STILL_RAD:g})"
+        # A task for the gripper alone is one, too.
+        serious = not gripped
+        found.append(finding("still", topic, began_ns, began_ns, now_ns, text, serious))
+    if moved and not gripped:
         topic, joint, way, least = moved[0]
         text = f"the gripper never moved: {joint} by {way:.4f} (at least {least:.4f})"
         found.append(finding("gripper", topic, began_ns, began_ns, now_ns, text, serious=False))

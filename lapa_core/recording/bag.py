@@ -11,6 +11,7 @@ makes a complete bag of everything that was taken. Knows nothing of episodes and
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -75,7 +76,7 @@ class BagWriter:
         chunk_bytes: int = 4 * MIB,
         sync_s: float = 0.25,
         compression: str = "none",
-        ros_distro: str = "jazzy",
+        ros_distro: str = "",
     ) -> None:
         """Create the folder and the file.
 
@@ -87,12 +88,12 @@ class BagWriter:
             sync_s: what the disk holds is at most this much older than what the system holds,
                 beside the time that a sync itself takes.
             compression: of chunks: `none`, `lz4` or `zstd`.
-            ros_distro: for `metadata.yaml`.
+            ros_distro: for `metadata.yaml`; empty takes `$ROS_DISTRO`, or jazzy without one.
         """
         self.folder = path
         self._clock = clock
         self._chunk_s, self._chunk_bytes = chunk_s, chunk_bytes
-        self._ros_distro = ros_distro
+        self._ros_distro = ros_distro or os.environ.get("ROS_DISTRO", "jazzy")
         self._topics: list[Topic] = []
         self._schemas: dict[tuple[str, str], int] = {}
         self._opened_s: float | None = None  # when the open chunk got its first message

@@ -21,7 +21,6 @@ import numpy as np
 from rosbags.typesys import Stores, get_typestore
 
 from lapa_core.data import messages
-from lapa_core.errors import DataError
 
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 SUFFIX = "/compressed"  # where image_transport publishes what is made from a raw topic
@@ -50,13 +49,20 @@ def type_hash() -> str:
 
 
 def encode(data: bytes, quality: int = QUALITY) -> Encoded:
-    """Compress a serialised `sensor_msgs/Image`; stamp and frame stay as they are."""
+    """Compress a serialised `sensor_msgs/Image`; stamp and frame stay as they are.
+
+    Never raises: whatever cannot be compressed is kept as it came, with the reason.
+    """
+    try:
+        return _encode(data, quality)
+    except Exception as error:  # a broken message provokes anything, and must not end an episode
+        return Encoded(IMAGE, data, str(error) or type(error).__name__)
+
+
+def _encode(data: bytes, quality: int) -> Encoded:
     store = typestore()
     msg = store.deserialize_cdr(data, IMAGE)
-    try:
-        rgb = messages.image(msg)
-    except DataError as error:
-        return Encoded(IMAGE, data, str(error))
+    rgb = messages.image(msg)
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
     done, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:

@@ -14,15 +14,16 @@ monotonic clock; stamps are nanoseconds of the robot's clock.
 from __future__ import annotations
 
 import datetime
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lapa_core.errors import RecordingError
+from lapa_core.recording import disk, folders
 from lapa_core.recording import episode as episodes
-from lapa_core.recording import folders
 from lapa_core.recording.bag import BagSummary, BagWriter
-from lapa_core.recording.episode import AuthorityChange, Episode, Finding, Outcome
+from lapa_core.recording.episode import AuthorityChange, Episode, Finding, Outcome, Stream
 from lapa_core.recording.status import RecorderState
 from lapa_core.recording.take import Take
 
@@ -64,6 +65,9 @@ class Facts:
     interventions: int = 0
 
 
+Verdict = tuple[tuple[episodes.Stream, ...], tuple[Finding, ...]]
+
+
 class Session:
     """The state machine around one `Take` after the other.
 
@@ -79,9 +83,10 @@ class Session:
         *,
         make_take: Callable[[BagWriter], Take],
         facts: Callable[[], Facts],
-        judge: Callable[[Take], tuple[tuple[episodes.Stream, ...], tuple[Finding, ...]]],
+        judge: Callable[[Take], Verdict],
         missing: Callable[[], list[str]],
         begin: Callable[[], None],
+        opened: Callable[[Take], None],
     ) -> None:
         """Start in `starting`.
 
@@ -90,22 +95,24 @@ class Session:
             facts: what is known of the running episode.
             judge: streams and findings of the running episode, complete.
             missing: streams that must be there and are not.
-            begin: called when an episode begins, before its first message.
+            begin: called when an episode begins, before anything of it is written.
+            opened: given the take then, for the messages that come first.
         """
         self.wishes = wishes
         self.message = ""
         self.findings: tuple[Finding, ...] = ()
         self.take: Take | None = None
         self._make_take, self._facts, self._judge = make_take, facts, judge
-        self._missing, self._begin = missing, begin
+        self._missing, self._begin, self._opened = missing, begin, opened
         self._state: RecorderState = "starting"
         self._folder = wishes.root
         self._number = 0
         self._began_s = 0.0
-        self._ended_s = 0.0
         self._started = ""
         self._next_at_s: float | None = None
         self._closed: BagSummary | None = None
+        self._verdict: Verdict | None = None
+        self._stopped = False
         wishes.root.mkdir(parents=True, exist_ok=True)
         self._saved = len(folders.episodes(wishes.root))
         left = folders.partials(wishes.root)
@@ -147,7 +154,7 @@ class Session:
         Raises:
             RecordingError: one runs, a stream is missing, the disk is nearly full.
         """
-        if self._state in ("recording", "full"):
+        if self.take is not None:
             raise RecordingError(f"episode {self._number} is not decided: save or discard it")
         if missing := self._missing():
             raise RecordingError(f"no messages on {', '.join(missing)}: nothing is recorded")
@@ -158,12 +165,26 @@ class Session:
         self._started = datetime.datetime.now(datetime.timezone.utc).isoformat(
             timespec="milliseconds"
         )
-        bag = BagWriter(self._folder)
-        episodes.write(self._episode("recovered", None), self._folder)
-        self.take = self._make_take(bag)
-        self._began_s, self._next_at_s = now_s, None
         self._begin()
+        take = self._open(existed=self._folder.exists())
+        self.take, self._closed, self._verdict = take, None, None
+        self._began_s, self._next_at_s, self._stopped = now_s, None, False
+        self._opened(take)
         return self._now("recording", f"recording episode {self._number}")
+
+    def _open(self, existed: bool) -> Take:
+        """A new bag with a draft of its episode.yaml, which a crash leaves to `recover`."""
+        bag: BagWriter | None = None
+        try:
+            bag = BagWriter(self._folder)
+            episodes.write(self._episode("recovered", None), self._folder)
+        except RecordingError:
+            if bag is not None:
+                bag.abort()
+            if not existed:  # it is ours, and holds no message yet
+                shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+        return self._make_take(bag)
 
     def save(self, now_s: float, outcome: Outcome = "success") -> str:
         """End the episode and keep it; when this returns it is complete and on disk.
@@ -173,20 +194,21 @@ class Session:
         """
         self._require_episode()
         assert self.take is not None
-        streams, findings = self._judge(self.take)
+        _, findings = self._verdict or self._judge(self.take)
         flagged = [f"{f.stream} {f.text}".strip() for f in findings if f.serious]
         if flagged and self.wishes.refuse_flagged and outcome == "success":
             raise RecordingError(
                 f"episode {self._number} is flagged ({'; '.join(flagged[:3])}): "
                 "save it as a failure, or discard it"
             )
-        summary = self._end()
-        # What the writer knows only after it has written all.
-        streams, self.findings = self._judge(self.take)
-        counted = tuple(replace(s, messages=summary.counts.get(s.topic, 0)) for s in streams)
-        kept = replace(self._episode(outcome, summary), streams=counted, findings=self.findings)
-        episodes.write(kept, self._folder)
-        folders.complete(self._folder)
+        kept = self._finished(outcome, self._end())
+        try:
+            episodes.write(kept, self._folder)
+            folders.complete(self._folder)
+        except RecordingError as error:
+            self._now("full", f"episode {self._number} is not saved: {error}; try again")
+            raise
+        self.findings = kept.findings
         self._forget()
         self._saved += 1
         note = f", {len(self.findings)} findings" if self.findings else ""
@@ -201,17 +223,21 @@ class Session:
         self._require_episode()
         number = self._number
         try:
-            summary: BagSummary | None = self._end()
-        except RecordingError:
-            summary = None  # nothing of it is wanted
-        episodes.write(self._episode("discarded", summary), self._folder)
-        folders.discard(self._folder)
+            kept = self._finished("discarded", self._end())
+        except RecordingError:  # the disk refused, and nothing of it is wanted
+            kept = self._episode("discarded", None)
+        try:
+            episodes.write(kept, self._folder)
+            folders.discard(self._folder)
+        except RecordingError as error:
+            self._now("full", f"episode {number} is not discarded: {error}; try again")
+            raise
         self._forget()
         self.findings = ()
         if then_again and self.wishes.reset_s == 0.0:
             self._state = "idle"
             return f"discarded episode {number}; {self.start(now_s)}"
-        return self._next(now_s, f"discarded episode {number}", again=then_again)
+        return self._next(now_s, f"discarded episode {number}")
 
     def undo_last(self, now_s: float) -> str:
         """Move the newest saved episode to `discarded/`.
@@ -229,8 +255,8 @@ class Session:
         return self.message
 
     def stop(self) -> str:
-        """Begin no further episode by itself; a running one goes on."""
-        self._next_at_s = None
+        """Begin no further episode by itself until the next `start`; a running one goes on."""
+        self._stopped, self._next_at_s = True, None
         if self._state == "reset":
             self._state = "idle"
         self.message = "stopped: the next episode waits for `start`"
@@ -254,11 +280,12 @@ class Session:
 
     def close(self) -> None:
         """The recorder ends: what runs becomes complete but undecided, for `lapa recover`."""
-        if self.take is not None:
-            try:
-                self._end()
-            except RecordingError as error:
-                self.message = str(error)
+        if self.take is None:
+            return
+        try:
+            episodes.write(self._finished("recovered", self._end()), self._folder)
+        except RecordingError as error:
+            self.message = str(error)
 
     # Inside --------------------------------------------------------------------------------
 
@@ -267,7 +294,10 @@ class Session:
             raise RecordingError(f"no episode runs ({self._state}): call start first")
 
     def _check_room(self) -> None:
-        free = folders.free_bytes(self.wishes.root)
+        try:
+            free = folders.free_bytes(self.wishes.root)
+        except OSError as error:
+            raise disk.named(error, f"{self.wishes.root} cannot be reached") from error
         if free < self.wishes.min_free_bytes:
             raise RecordingError(
                 f"{free / 1e9:.1f} GB are free in {self.wishes.root}; "
@@ -290,7 +320,7 @@ class Session:
             self._now("full", f"episode {self._number} ended: {reason}; save or discard it")
 
     def _end(self) -> BagSummary:
-        """Complete the bag, once."""
+        """Complete the bag and judge it, once."""
         assert self.take is not None
         if self._closed is None:
             self._state = "saving"
@@ -299,13 +329,29 @@ class Session:
             except RecordingError as error:
                 self._state = "full"
                 raise RecordingError(
-                    f"episode {self._number} could not be completed: {error}; "
-                    f"`lapa recover {self.wishes.root}` gets back what was written"
+                    f"episode {self._number} could not be completed: {error}. Discard it, or end "
+                    f"the recorder: `lapa recover {self.wishes.root}` gets back what was written"
                 ) from None
+            self._verdict = self._judge(self.take)  # the writer knows its own losses now
         return self._closed
 
+    def _finished(self, outcome: Outcome, summary: BagSummary) -> Episode:
+        """All that episode.yaml says; its streams are those of the bag, as many as are there."""
+        assert self.take is not None and self._verdict is not None
+        judged, findings = self._verdict
+        by_topic = {s.topic: s for s in judged}
+        streams = tuple(
+            replace(
+                by_topic.get(topic, Stream(topic, "", 0, 0.0, 0.0, 0.0, 0, 0, 0)),
+                type=self.take.types.get(topic, ""),
+                messages=count,
+            )
+            for topic, count in summary.counts.items()
+        )
+        return replace(self._episode(outcome, summary), streams=streams, findings=findings)
+
     def _forget(self) -> None:
-        self.take, self._closed = None, None
+        self.take, self._closed, self._verdict = None, None, None
 
     def _episode(self, outcome: Outcome, summary: BagSummary | None) -> Episode:
         facts = self._facts()
@@ -326,12 +372,12 @@ class Session:
             interventions=facts.interventions,
         )
 
-    def _next(self, now_s: float, message: str, again: bool = False) -> str:
+    def _next(self, now_s: float, message: str) -> str:
         """After an episode: wait for the scene to be put back, or for a person."""
         wanted = self.wishes.episodes
         if wanted and self._saved >= wanted:
             return self._now("done", f"{message}; all {wanted} are recorded")
-        if self.wishes.reset_s > 0.0:
+        if self.wishes.reset_s > 0.0 and not self._stopped:
             self._next_at_s = now_s + self.wishes.reset_s
             return self._now("reset", message)
         return self._now("idle", message)

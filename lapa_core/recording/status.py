@@ -8,15 +8,17 @@ A page, a script or `ros2 topic echo` read it without message types of ours.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from lapa_core.errors import DataError
+from lapa_core.errors import DataError, unknown
 from lapa_core.recording.episode import Finding
 
 # starting: streams are still missing; reset: between two episodes, the next begins by itself;
 # done: as many episodes as asked for; full: the disk is, nothing can be recorded.
 RecorderState = Literal["starting", "idle", "recording", "saving", "reset", "done", "full"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -87,10 +89,44 @@ class RecorderStatus:
             DataError: not one.
         """
         try:
-            values: dict[str, Any] = json.loads(text)
-            values["streams"] = tuple(StreamHealth(**s) for s in values["streams"])
-            values["findings"] = tuple(Finding(**f) for f in values["findings"])
-            values["tasks"] = tuple(values["tasks"])
-            return cls(**values)
-        except (ValueError, TypeError, KeyError) as error:
+            return _checked(cls, json.loads(text), "status")
+        except (ValueError, TypeError, RecursionError, OverflowError) as error:
             raise DataError(f"not a recorder status: {error}") from None
+
+
+def _checked(kind: type[T], values: object, where: str) -> T:
+    """A dataclass from JSON, with every type, number and word looked at: anybody may publish it.
+
+    Raises:
+        TypeError, ValueError, OverflowError: where something is of another kind, and where.
+    """
+    if not isinstance(values, dict):
+        raise TypeError(f"{where} is a {type(values).__name__}; valid: an object")
+    hints = get_type_hints(kind)
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise ValueError(unknown("field", name, sorted(known), where))
+    return kind(**{n: _value(hints[n], v, f"{where}.{n}") for n, v in values.items()})
+
+
+def _value(kind: Any, value: object, where: str) -> Any:
+    """One field, as its annotation says."""
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise ValueError(unknown("word", value, get_args(kind), where))
+        return value
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list):
+            raise TypeError(f"{where} is a {type(value).__name__}; valid: a list")
+        return tuple(_value(get_args(kind)[0], item, where) for item in value)
+    if kind is float:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not math.isfinite(float(value)):  # type: ignore[arg-type]
+            raise TypeError(f"{where} is {value!r:.40}; valid: a finite number")
+        return float(value)  # type: ignore[arg-type]
+    if kind in (int, str, bool):
+        if type(value) is not kind:
+            raise TypeError(f"{where} is {value!r:.40}; valid: {kind.__name__}")
+        return value
+    return _checked(kind, value, where)

@@ -14,7 +14,7 @@ from collections import Counter, deque
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-from lapa_core.errors import DiskFullError, RecordingError
+from lapa_core.errors import RecordingError
 from lapa_core.recording import jpeg
 from lapa_core.recording.bag import BagSummary, BagWriter, Qos, Topic
 from lapa_core.recording.definitions import definition_of
@@ -57,15 +57,21 @@ class Take:
     """Writes one episode's bag.
 
     Attributes:
-        refused: messages that found no room, by topic.
+        refused: messages that found no room or no place in the bag, by topic.
+        problems: why messages of a topic are not in the bag, or not as asked for, by topic.
         kept_raw: why images of a topic were not compressed, by topic.
+        types: of the topics in the bag.
+        written_bytes: of messages, as they are in the bag.
     """
 
     def __init__(
         self, bag: BagWriter, workers: Workers, max_waiting_bytes: int = MAX_WAITING_BYTES
     ) -> None:
         self.refused: Counter[str] = Counter()
+        self.problems: dict[str, str] = {}
         self.kept_raw: dict[str, str] = {}
+        self.types: dict[str, str] = {}
+        self.written_bytes = 0
         self._bag = bag
         self._workers = workers
         self._max_waiting_bytes = max_waiting_bytes
@@ -74,10 +80,10 @@ class Take:
         self._changed = threading.Condition()
         self._closing = False
         self._error = ""
-        self._ids: dict[tuple[str, str], int] = {}
+        self._ids: dict[str, int] = {}
+        self._done = threading.Event()
         self._summary: BagSummary | None = None
-        self._thread = threading.Thread(target=self._work, name="bag", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._work, name="bag", daemon=True).start()
 
     @property
     def error(self) -> str:
@@ -128,7 +134,7 @@ class Take:
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join()
+        self._done.wait()  # not `join`: interrupted once, that takes a living thread for ended
         if self._summary is None:
             raise RecordingError(self._error or "the bag was not completed")
         return self._summary
@@ -143,22 +149,25 @@ class Take:
             while self._write_waiting():
                 self._bag.tick()
             self._summary = self._bag.close()
-        except RecordingError as error:
+        except Exception as error:  # a bug of ours, too, must be said while somebody listens
             self._give_up(error)
+        finally:
+            self._done.set()
 
-    def _give_up(self, error: RecordingError) -> None:
-        """Take nothing more; on a full disk there is still room to complete what was taken."""
+    def _give_up(self, error: Exception) -> None:
+        """Take nothing more, and complete what was taken, as far as the disk lets us."""
         with self._changed:
-            self._error = str(error)
+            known = isinstance(error, RecordingError)
+            self._error = str(error) if known else f"{type(error).__name__}: {error}"
             # The one that the error came with is not here: the bag has taken it.
             self.refused.update(e.source.topic for e in self._queue if e.sequence >= 0)
             self._queue.clear()
             self._waiting_bytes = 0
         try:
-            if isinstance(error, DiskFullError):
-                self._summary = self._bag.close()
+            self._summary = self._bag.close()
         except RecordingError as second:
-            self._error = f"{self._error}; {second}"
+            if str(second) not in self._error:
+                self._error = f"{self._error}; {second}"
         if self._summary is None:
             self._bag.abort()
 
@@ -190,15 +199,29 @@ class Take:
             data = entry.data
             if source.jpeg and entry.sequence < 0:  # announced: nothing is known of it yet
                 return
-        number = self._id(source)
-        if entry.sequence >= 0:
-            sequence = entry.sequence & 0xFFFFFFFF  # the file has 32 bits for it
-            self._bag.write(number, entry.log_ns, entry.publish_ns, data, sequence)
+        if not self._add(source) or entry.sequence < 0:
+            return
+        # The file has 32 bits for the sequence, and no negative times.
+        sequence = entry.sequence & 0xFFFFFFFF
+        times = max(0, entry.log_ns), max(0, entry.publish_ns)
+        self._bag.write(self._ids[source.topic], *times, data, sequence)
+        self.written_bytes += len(data)
 
-    def _id(self, source: Source) -> int:
-        key = (source.topic, source.type)
-        if key not in self._ids:
+    def _add(self, source: Source) -> bool:
+        """Have the topic in the bag; one that cannot be there costs its messages, not the bag."""
+        name = source.topic
+        if name in self._ids:
+            if source.type == self.types[name]:
+                return True
+            self.refused[name] += 1
+            self.problems[name] = f"is {self.types[name]} and then {source.type}: not recorded"
+            return False
+        try:
             definition = definition_of(source.type)
-            topic = Topic(source.topic, source.type, definition, source.qos, source.type_hash)
-            self._ids[key] = self._bag.add_topic(topic)
-        return self._ids[key]
+        except RecordingError as error:
+            definition = ""  # as rosbag2 does: the bytes are kept, a reader must know the type
+            self.problems[name] = f"recorded without its definition: {error}"
+        topic = Topic(name, source.type, definition, source.qos, source.type_hash)
+        self._ids[name] = self._bag.add_topic(topic)
+        self.types[name] = source.type
+        return True

@@ -30,10 +30,14 @@ class FactBook:
 
     Attributes:
         instruction: in force now.
+        changed: when in the episode another instruction came, and which; the episode is about
+            the first one.
     """
 
     def __init__(self, robot: Robot, instruction: str, operator: str) -> None:
         self.instruction = instruction
+        self.changed: list[tuple[float, str]] = []
+        self._first = instruction
         self._robot = robot
         self._robot_yaml = Path(robot.source).read_text(encoding="utf-8")
         self._operator = operator
@@ -43,7 +47,7 @@ class FactBook:
         self._interventions = 0
         self._policy_moved = False
         self._checkpoint = ""
-        self._policy_sent = False
+        self._policy_sent = self._policy_acted = False
         self._device = ""
         self._teleop_sent = False
 
@@ -54,13 +58,15 @@ class FactBook:
         self._interventions = 0
         self._policy_moved = self._state[0] == "policy"
         self._policy_sent = self._teleop_sent = False
+        self._policy_acted = self._state[0] == "policy"
+        self._first, self.changed = self.instruction, []
 
     def read(self, topic: str, data: bytes, arrival_ns: int) -> None:
         """Look at a message, by its topic's name in `interface`."""
         if topic == interface.AUTHORITY:
             self._authority(_text(data), arrival_ns)
         elif topic == interface.INSTRUCTION:
-            self.instruction = _text(data)
+            self._instruct(_text(data), arrival_ns)
         elif topic == interface.TELEOP_STATUS:
             self._device = _text(data).partition(":")[0]
         elif topic == interface.POLICY_EE_DELTA:
@@ -73,23 +79,28 @@ class FactBook:
     def facts(self) -> Facts:
         """Everything, as of now."""
         return Facts(
-            instruction=self.instruction,
+            instruction=self._first,
             operator=self._operator,
             robot=self._robot.name,
             robot_yaml=self._robot_yaml,
-            checkpoint=self._checkpoint if self._policy_sent else "",
+            checkpoint=self._checkpoint if self._policy_sent and self._policy_acted else "",
             device=(self._device or "unknown") if self._teleop_sent else "",
             software=f"lapa_ros {__version__}",
             authority=tuple(self._changes),
             interventions=self._interventions,
         )
 
+    def _instruct(self, text: str, arrival_ns: int) -> None:
+        if text != self.instruction:
+            self.changed.append((max(0.0, (arrival_ns - self._began_ns) / NS), text))
+        self.instruction = text
+
     def _authority(self, text: str, arrival_ns: int) -> None:
         state, reason = interface.parse_authority(text)
         if (state, reason) == self._state:
             return
         if state == "policy":
-            self._policy_moved = True
+            self._policy_moved = self._policy_acted = True
         # A hold may lie between: the policy's until a person's first delta.
         if state == "teleop" and self._policy_moved:
             self._interventions += 1

@@ -57,6 +57,10 @@ def topics(robot: Robot, images: Images, extra: Sequence[str] = ()) -> tuple[Wan
         raise ConfigError(unknown("images", images, IMAGES, "the recorder's parameters"))
     found = [_camera(c.topic, c.rate_hz, images) for c in robot.cameras]
     found += [
+        Wanted(f"{c.topic.removesuffix(SUFFIX).rpartition('/')[0]}/camera_info", "event")
+        for c in robot.cameras
+    ]
+    found += [
         Wanted(t, "joints", required=True)
         for t in dict.fromkeys(a.joint_states for a in robot.arms)
     ]

@@ -8,11 +8,10 @@ It speaks of topics as they are named in the bag, so that what is said while rec
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 
-from lapa_core.audit import CaptureAudit, Feeder, plan_for
+from lapa_core.audit import CaptureAudit, Feeder, Plan, plan_for
 from lapa_core.data.cdr import Types
 from lapa_core.recording.episode import Finding, Stream
 from lapa_core.recording.jpeg import COMPRESSED, SUFFIX
@@ -22,7 +21,6 @@ from lapa_core.robot import Robot
 from lapa_ros.recording.intake import Channel, Intake
 
 NS = 1_000_000_000
-RATE_NS = 5 * NS  # window of the data rate
 
 
 class Watch:
@@ -34,28 +32,36 @@ class Watch:
         self._intake = intake
         self._types = Types()
         self._velocities: Mapping[str, float] | None = None
-        self._amounts: deque[tuple[int, int]] = deque()
         self._sources: dict[str, str] = {}
         self.begin(now_ns)
 
     def begin(self, now_ns: int) -> None:
         """A new episode, or the end of one: forget what was found."""
-        channels = self._intake.channels.values()
+        channels = self._intake.recorded()
         names = {_in_bag(c.source): c.source for c in channels}
-        plan = plan_for(self._robot, names, self._velocities)
-        self._velocities = plan.max_velocity
         types = {n: COMPRESSED if s.jpeg else s.type for n, s in names.items()}
         self._sources = {n: s.topic for n, s in names.items() if s.jpeg}
-        self._audit = CaptureAudit(plan, now_ns, types)
+        self._audit = CaptureAudit(self._plan(channels), now_ns, types)
         self._feeder = Feeder(self._audit, self._types)
+
+    def _plan(self, channels: list[Channel]) -> Plan:
+        """What the robot file expects, by the names that the streams have here."""
+        plan = plan_for(self._robot, (), self._velocities)
+        self._velocities = plan.max_velocity
+        in_bag = {c.wanted.topic: _in_bag(c.source) for c in channels}
+        names = {s.topic: in_bag.get(s.topic, self._intake.name(s.topic)) for s in plan.streams}
+        streams = tuple(
+            replace(s, topic=names[s.topic], sees=tuple(names[t] for t in s.sees))
+            for s in plan.streams
+        )
+        return replace(plan, streams=streams)
 
     def message(self, channel: Channel, data: bytes, now_ns: int, sequence: int) -> None:
         """Look at a message that has just arrived."""
         source = channel.source
-        self._feeder.feed(_in_bag(source), source.type, now_ns, data, sequence or None)
-        self._amounts.append((now_ns, len(data)))
-        while self._amounts[0][0] < now_ns - RATE_NS:
-            self._amounts.popleft()
+        # The numbers of several publishers have gaps that are none.
+        known = sequence if sequence and channel.single else None
+        self._feeder.feed(_in_bag(source), source.type, now_ns, data, known)
 
     def lights(self, now_ns: int) -> tuple[StreamHealth, ...]:
         """Every stream now."""
@@ -65,34 +71,44 @@ class Watch:
         """What is wrong with the running episode so far."""
         return self._audit.findings(now_ns)
 
-    def judge(self, take: Take, now_ns: int) -> tuple[tuple[Stream, ...], tuple[Finding, ...]]:
-        """Streams and findings of an episode that ends now, the writer's own losses among them."""
-        streams = tuple(
-            replace(
-                s,
-                source=self._sources.get(s.topic, ""),
-                dropped=s.dropped + take.refused[self._sources.get(s.topic, s.topic)],
-            )
-            for s in self._audit.summary()
-        )
+    def judge(
+        self, take: Take, now_ns: int, changed: list[tuple[float, str]]
+    ) -> tuple[tuple[Stream, ...], tuple[Finding, ...]]:
+        """Streams and findings of an episode that ends now.
+
+        Args:
+            take: the writer, whose own losses are findings too.
+            now_ns: when it ends, on the clock of the arrivals.
+            changed: when in it another instruction came, and which.
+        """
+        refused, kept_raw = dict(take.refused), dict(take.kept_raw)
+        streams = tuple(self._stream(s, refused, kept_raw) for s in self._audit.summary())
         length_s = (now_ns - self._audit.began_ns) / NS
         found = list(self._audit.findings(now_ns, final=True))
+
+        def add(check: str, topic: str, text: str, serious: bool = True) -> None:
+            found.append(Finding(check, topic, 0.0, length_s, text, serious))
+
         if take.error:
-            found.append(Finding("disk", "", length_s, length_s, take.error))
-        for topic, count in take.refused.items():
-            text = f"{count} messages found no room: the disk did not keep up"
-            found.append(Finding("disk", topic, 0.0, length_s, text))
-        for topic, reason in take.kept_raw.items():
-            text = f"kept as raw images: {reason}"
-            found.append(Finding("raw", topic, 0.0, length_s, text, serious=False))
+            add("disk", "", take.error)
+        for topic, count in refused.items():
+            add("disk", topic, f"{count} messages found no place in the bag")
+        for topic, reason in dict(take.problems).items():
+            add("topic", topic, reason, serious=topic in refused)
+        for topic, reason in kept_raw.items():
+            add("raw", topic, f"kept as raw images: {reason}", serious=False)
+        for at_s, text in changed:
+            words = f"the instruction became {text!r}; the episode is about the first one"
+            found.append(Finding("instruction", "", at_s, length_s, words, serious=False))
         return streams, tuple(found)
 
-    def bytes_per_s(self) -> float:
-        """Of what arrived in the last seconds; compressed streams will need less."""
-        if len(self._amounts) < 2:
-            return 0.0
-        seconds = (self._amounts[-1][0] - self._amounts[0][0]) / NS
-        return sum(size for _, size in self._amounts) / max(seconds, 1e-3)
+    def _stream(self, stream: Stream, refused: dict[str, int], kept_raw: dict[str, str]) -> Stream:
+        """A stream by the name it has in the bag, with the writer's losses."""
+        source = self._sources.get(stream.topic, "")
+        dropped = stream.dropped + refused.get(source or stream.topic, 0)
+        if source in kept_raw:
+            return replace(stream, topic=source, dropped=dropped)
+        return replace(stream, source=source, dropped=dropped)
 
 
 def _in_bag(source: Source) -> str:

@@ -222,8 +222,13 @@ def test_a_gripper_that_never_moves(tmp_path, robot):
 
 
 def test_an_arm_that_never_moves(tmp_path):
+    take = replace(one_arm(), arms=[Arm(ARM, moves=False, gripper_moves=False)])
+    assert next(f for f in found(take, tmp_path) if f.check == "still").serious
+
+
+def test_a_task_for_the_gripper_alone_is_one_too(tmp_path):
     take = replace(one_arm(), arms=[Arm(ARM, moves=False)])
-    assert only(found(take, tmp_path), "still", ARM).serious
+    assert not only(found(take, tmp_path), "still", ARM).serious
 
 
 def test_a_recording_shorter_than_a_second(tmp_path):

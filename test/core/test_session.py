@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mcap.reader import make_reader
 from rosbags.highlevel import AnyReader
 
 from lapa_core.errors import RecordingError
@@ -48,6 +49,7 @@ class Bench:
             judge=self._judge,
             missing=lambda: self.missing,
             begin=lambda: None,
+            opened=lambda take: None,
         )
         self.session.tick(self.now_s)
 
@@ -182,6 +184,78 @@ def test_a_flagged_success_can_be_refused_and_goes_on(tmp_path: Path) -> None:
     bench.session.save(bench.now_s, "failure")
     assert episodes.read(tmp_path / "d" / "episode_0000").flagged
     bench.workers.close()
+
+
+def test_a_picture_that_is_none_costs_no_other_message(bench: Bench) -> None:
+    """The writer's thread once died of it, with every light still green."""
+    take = bench.start()
+    broken = picture(1)[:40]
+    take.put(IMAGES, broken, 1, 1)
+    for i in range(10):
+        take.put(IMAGES, picture(i), 10 + i, 10 + i)
+    bench.session.save(bench.now_s)
+    found = {t: len(list(m)) for t, m in _by_topic(bench.root / "data" / "episode_0000").items()}
+    assert found == {IMAGES.topic: 1, IMAGES.topic + jpeg.SUFFIX: 10}
+    assert take.kept_raw[IMAGES.topic]
+
+
+def test_a_topic_that_cannot_be_recorded_costs_its_own_messages_alone(bench: Bench) -> None:
+    take = bench.start()
+    take.put(STATES, b"one", 1, 1)
+    take.put(Source("/odd", "nobody_has/msg/This"), b"bytes", 2, 2)
+    take.put(Source(STATES.topic, "std_msgs/msg/String"), b"other", 3, 3)
+    take.put(STATES, b"two", -5, -5)
+    bench.session.save(bench.now_s)
+    found = _by_topic(bench.root / "data" / "episode_0000")
+    assert sorted(found[STATES.topic]) == [b"one", b"two"] and found["/odd"] == [b"bytes"]
+    assert take.refused == {STATES.topic: 1}
+    assert "nobody_has/msg/This" in take.problems["/odd"]
+    assert "std_msgs/msg/String" in take.problems[STATES.topic]
+
+
+def test_an_episode_that_cannot_get_its_name_stays_and_can_be_saved_again(bench: Bench) -> None:
+    """`start` was once allowed then, and the next episode saved half-written."""
+    bench.start()
+    taken = bench.root / "data" / "episode_0000"
+    taken.mkdir()
+    with pytest.raises(RecordingError, match="is there already"):
+        bench.session.save(bench.now_s)
+    assert bench.session.state == "full" and "try again" in bench.session.message
+    with pytest.raises(RecordingError, match="episode 0 is not decided"):
+        bench.start()
+    taken.rmdir()
+    assert bench.session.save(bench.now_s).startswith("saved episode 0")
+    bench.start().put(STATES, b"x", 1, 1)
+    bench.session.save(bench.now_s)
+    assert _by_topic(bench.root / "data" / "episode_0001") == {STATES.topic: [b"x"]}
+
+
+def test_stop_while_an_episode_runs_lets_no_other_follow(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Wishes(tmp_path / "d", reset_s=1.0, min_free_bytes=1))
+    bench.start()
+    bench.session.stop()
+    bench.session.save(bench.now_s)
+    bench.session.tick(bench.now_s + 60.0)
+    assert bench.session.state == "idle" and bench.session.take is None
+    bench.workers.close()
+
+
+def test_an_episode_that_runs_when_the_recorder_ends_is_whole_and_judged(bench: Bench) -> None:
+    bench.findings = (Finding("black", "/camera", 0.0, 1.0, "black", serious=True),)
+    bench.start().put(STATES, b"x", 1, 1)
+    bench.session.close()
+    (left,) = folders.partials(bench.root / "data")
+    kept = episodes.read(left)
+    assert kept.outcome == "recovered" and kept.findings == bench.findings
+    assert _by_topic(left) == {STATES.topic: [b"x"]}
+
+
+def _by_topic(folder: Path) -> dict[str, list[bytes]]:
+    found: dict[str, list[bytes]] = {}
+    with (next(folder.glob("*.mcap"))).open("rb") as file:
+        for _, channel, message in make_reader(file).iter_messages(log_time_order=False):
+            found.setdefault(channel.topic, []).append(message.data)
+    return found
 
 
 @pytest.fixture

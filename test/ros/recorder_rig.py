@@ -13,11 +13,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from harness import wait_for
 from rclpy.node import Node
 from rosbags.highlevel import AnyReader
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
@@ -42,8 +43,11 @@ class Talker(Node):
         self.heard: dict[str, list[bytes]] = {}
         self.black: set[str] = set()
         self.silent: set[str] = set()
+        self.encodings: dict[str, str] = {}
+        self.jpegs: dict[str, int] = {}
         self._counting = False
         self._lock = threading.Lock()
+        self._shown = 0
         rng = np.random.default_rng(0)
         self._scenes = rng.integers(0, 255, (PICTURES, height, width, 3), dtype=np.uint8)
         for camera in robot.cameras:
@@ -58,8 +62,9 @@ class Talker(Node):
         ]:
             keep = self.heard.setdefault(topic, []).append
             self.create_subscription(kind, topic, keep, interface.EVENT_QOS, raw=True)
-        self._authority = self.create_publisher(
-            String, interface.AUTHORITY, interface.LATCHED_QOS
+        self._authority = self.create_publisher(String, interface.AUTHORITY, interface.LATCHED_QOS)
+        self._instruction = self.create_publisher(
+            String, interface.INSTRUCTION, interface.LATCHED_QOS
         )
         self._deltas = {
             topic: self.create_publisher(JointTrajectory, topic, interface.EVENT_QOS)
@@ -75,9 +80,32 @@ class Talker(Node):
                 for heard in self.heard.values():
                     heard.clear()
 
+    def instruct(self, text: str) -> None:
+        """What the robot is told to do, from somebody else than the recorder."""
+        self._instruction.publish(String(data=text))
+
     def say(self, state: str, reason: str) -> None:
         """A change of authority."""
         self._authority.publish(String(data=interface.authority_text(state, reason)))
+
+    def offer_jpeg(self, topic: str) -> None:
+        """Publish a camera as JPEG too, as image_transport does."""
+        pub = self.create_publisher(
+            CompressedImage, topic + "/compressed", interface.SENSOR_PUB_QOS
+        )
+        files = [cv2.imencode(".jpg", scene)[1].tobytes() for scene in self._scenes]
+        self.jpegs[topic] = 0
+
+        def send() -> None:
+            data = files[self.jpegs[topic] % PICTURES]
+            msg = CompressedImage(format="rgb8; jpeg compressed bgr8", data=data)
+            msg.header.stamp = convert.time_msg(self._now_ns())
+            msg.header.frame_id = WARM
+            self.jpegs[topic] += 1
+            pub.publish(msg)
+
+        camera = next(c for c in self.robot.cameras if c.topic == topic)
+        self.create_timer(1.0 / camera.rate_hz, send)
 
     def delta(self, topic: str) -> None:
         """A delta of the policy or of a person."""
@@ -100,8 +128,12 @@ class Talker(Node):
         self.create_timer(period_s, send)
 
     def _picture(self, topic: str, number: int) -> Image:
-        scene = self._scenes[number % PICTURES]
-        return convert.image_msg(scene * (topic not in self.black), "", self._now_ns())
+        self._shown = (self._shown + 1) % PICTURES
+        scene = self._scenes[self._shown] * (topic not in self.black)
+        msg = convert.image_msg(scene, "", self._now_ns())
+        if topic in self.encodings:  # the same bytes under another name
+            msg.encoding, msg.width = self.encodings[topic], msg.step // 2
+        return msg
 
     def _joints(self, topic: str, number: int) -> JointState:
         arm = next(a for a in self.robot.arms if a.joint_states == topic)

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from harness import spinning, started, wait_for
 from recorder_rig import Person, Talker, numbered, read
+from rosbags.highlevel import AnyReader
 
 from lapa_core import robot as robots
+from lapa_core.data import messages
 from lapa_core.recording import episode as episodes
 from lapa_core.recording import folders
 from lapa_ros import interface
@@ -187,6 +190,115 @@ def test_without_a_camera_nothing_is_recorded(ros_context: None, tmp_path: Path)
         assert not person.press("start")[0]
         assert person.press("discard")[0]
         assert not person.press("save")[0]
+
+
+def test_a_camera_that_falls_silent_between_two_episodes_stops_the_automatic_start(
+    ros_context: None, tmp_path: Path
+) -> None:
+    with running(tmp_path, reset_s=3.0) as cell:
+        cell.talker.silent.add("camera/overview/image_raw")
+        cell.record(messages=5)
+        cell.person.wait("idle")
+        assert "/camera/overview/image_raw" in cell.status.message
+        assert not cell.person.press("start")[0]
+
+
+def test_another_task_in_the_middle_does_not_rename_the_episode(cell: Cell) -> None:
+    assert cell.person.press("start")[0]
+    cell.talk(5)
+    cell.talker.instruct("open the drawer")
+    wait_for(lambda: cell.status.instruction == "open the drawer", "the other task")
+    assert cell.person.press("save")[0]
+    kept = episodes.read(cell.root / "episode_0000")
+    assert kept.instruction == TASK and not kept.flagged
+    assert "open the drawer" in next(f for f in kept.findings if f.check == "instruction").text
+
+
+def test_what_arrived_before_the_start_is_not_of_the_episode_and_times_are_of_arrival(
+    cell: Cell,
+) -> None:
+    """The log times were once those of this thread, a second late on a slow disk."""
+    cell.record(messages=20)
+    folder = cell.root / "episode_0000"
+    with AnyReader([folder]) as reader:
+        wanted = [c for c in reader.connections if "camera" in c.topic or "joint" in c.topic]
+        late = [
+            log_ns - messages.stamp_ns(reader.deserialize(raw, c.msgtype).header.stamp)
+            for c, log_ns, raw in reader.messages(wanted)
+        ]
+    assert np.median(late) < 20e6 and max(late) < 500e6
+
+
+def test_interrupted_twice_it_loses_nothing_of_a_running_episode(
+    ros_context: None, tmp_path: Path
+) -> None:
+    talker, person = Talker(robots.load("wx250s")), Person()
+    root = tmp_path / "data"
+    parameters = {"folder": str(root), "task": TASK, "min_free_gb": 0.1, "images": "raw"}
+    node = NodeProcess("recorder_node", parameters, tmp_path / "log")
+    joints = talker.robot.arms[0].joint_states
+    with spinning(talker, person):
+        person.wait("idle")
+        assert person.press("start")[0]
+        talker.count(True)
+        wait_for(lambda: len(talker.sent.get(joints, [])) >= 100, "a second")
+        sent = len(talker.sent[joints])
+        node.interrupt()
+        node.interrupt()
+        wait_for(lambda: not node.running(), "its end")
+    assert node.process.returncode == 0, node.last_lines()
+    (left,) = folders.partials(root)
+    assert len(numbered(left, f"/{joints}")) >= sent - 10
+    assert episodes.read(left).outcome == "recovered" and episodes.read(left).streams
+
+
+def test_a_remapped_camera_and_one_of_depth_are_judged_by_their_own_names(
+    ros_context: None, tmp_path: Path
+) -> None:
+    robot = robots.load("wx250s")
+    topics = {c.topic: f"/odd/{c.name}" for c in robot.cameras}
+    cameras = tuple(replace(c, topic=topics[c.topic]) for c in robot.cameras)
+    talker, person = Talker(replace(robot, cameras=cameras)), Person()
+    talker.encodings["/odd/overview"] = "16UC1"
+    root = tmp_path / "data"
+    parameters = {"folder": str(root), "min_free_gb": 0.1}
+    with (
+        started("recorder_node", parameters, tmp_path / "log", remappings=topics),
+        spinning(talker, person),
+    ):
+        person.wait("idle")
+        assert person.press("start")[0]
+        talker.count(True)
+        wait_for(lambda: len(talker.sent.get("/odd/front", [])) >= 40, "pictures")
+        assert person.press("save")[0]
+    kept = episodes.read(root / "episode_0000")
+    counted = {s.topic: (s.type, s.messages) for s in kept.streams if s.messages}
+    assert counted["/odd/front/compressed"][0] == "sensor_msgs/msg/CompressedImage"
+    assert counted["/odd/overview"][0] == "sensor_msgs/msg/Image"
+    assert counted["/odd/overview"][1] == len(read(root / "episode_0000")["/odd/overview"])
+    assert not kept.flagged, kept.findings
+
+
+def test_a_driver_s_jpeg_is_taken_instead_once_it_comes_but_never_within_an_episode(
+    cell: Cell,
+) -> None:
+    camera = cell.talker.robot.cameras[0].topic
+    assert cell.person.press("start")[0]
+    cell.talker.offer_jpeg(camera)
+    cell.talk(30)
+    assert cell.person.press("save")[0]
+    first = episodes.read(cell.root / "episode_0000")
+    assert not first.findings and {s.source for s in first.streams} >= {f"/{camera}"}
+
+    wait_for(
+        lambda: f"also records /{camera}/compressed" in cell.node.last_lines(),
+        "the driver's JPEG",
+        poll_s=0.05,
+    )
+    cell.record(messages=10)
+    second = episodes.read(cell.root / "episode_0001")
+    stream = next(s for s in second.streams if s.topic == f"/{camera}/compressed")
+    assert stream.source == "" and stream.messages > 5
 
 
 def test_the_next_episode_begins_by_itself_until_all_are_there(
