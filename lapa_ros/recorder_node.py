@@ -91,6 +91,7 @@ class RecorderNode(Node):
         self._pressed_ns = self._began_ns = 0
         self._bytes_per_s = 0.0
         self._warned: set[str] = set()
+        self._known: set[str] = set()
         self._session = Session(
             Wishes(
                 root,
@@ -211,11 +212,10 @@ class RecorderNode(Node):
     # Time ----------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        known = {c.source.topic for c in self._intake.recorded()}
         problems = self._intake.look(busy=self._session.take is not None)
-        now_known = {c.source.topic for c in self._intake.recorded()}
-        if now_known != known and self._session.take is None:
-            if more := sorted(now_known - known):
+        known, self._known = self._known, {c.source.topic for c in self._intake.recorded()}
+        if self._known != known and self._session.take is None:
+            if more := sorted(self._known - known):
                 self.get_logger().info(f"also records {', '.join(more)}")
             self._watch.begin(self._now_ns())
         for problem in problems:

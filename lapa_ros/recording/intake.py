@@ -93,6 +93,7 @@ class Intake:
         self._deliver = deliver
         self._now_s = now_s
         self._looked_s = now_s()
+        self._chosen: dict[str, str] = {}  # camera of the robot file -> full name recorded
         for w in wanted:
             self.name(w.topic)
 
@@ -136,29 +137,23 @@ class Intake:
         return found
 
     def active(self, channel: Channel) -> bool:
-        """Whether this is the one to record of two that carry the same camera."""
-        other = channel.wanted.instead
-        if not other or channel.source.topic == self.name(other):
-            return True
-        instead = self.channels.get(self.name(other))
-        return instead is None or not instead.received
+        """Whether this is the one to record, where two carry the same camera."""
+        wanted = channel.wanted
+        return self._chosen.get(wanted.topic, self.name(wanted.topic)) == channel.source.topic
 
     def recorded(self) -> list[Channel]:
         """The channels to record now."""
-        return [c for c in self.channels.values() if self.active(c) and self._alive(c)]
-
-    def _alive(self, channel: Channel) -> bool:
-        """Of two that carry the same camera, the preferred one counts once it has sent."""
-        name = channel.source.topic
-        preferred = bool(channel.wanted.instead) and name == self.name(channel.wanted.instead)
-        return channel.received > 0 or not preferred
+        return [c for c in self.channels.values() if self.active(c)]
 
     def _look_at(self, wanted: Wanted, name: str, busy: bool, problems: list[str]) -> None:
         infos = list(self._node.get_publishers_info_by_topic(name))
         if not infos:
             return
-        if busy and name not in self.channels and wanted.instead:
-            return  # another form of a camera that is being recorded
+        if name not in self.channels:
+            if busy and wanted.instead:
+                return  # another form of a camera that is being recorded
+            if name == self.name(wanted.topic) and wanted.topic in self._chosen:
+                return  # the driver's JPEG is taken instead
         types = sorted({i.topic_type for i in infos})
         if len(types) > 1:
             problems.append(f"{name} is published with several types: {', '.join(types)}")
@@ -173,15 +168,19 @@ class Intake:
         """Drop the raw stream once the driver's own JPEG comes; go back when it has ended."""
         if not wanted.instead:
             return
-        raw, jpeg = (self.channels.get(self.name(t)) for t in (wanted.topic, wanted.instead))
+        jpeg = self.channels.get(self.name(wanted.instead))
         if jpeg is None or not jpeg.received:
             return
         if self._now_s() - jpeg.last_s > SILENT_S:
-            self._node.destroy_subscription(jpeg.subscription)
-            del self.channels[jpeg.source.topic]
-        elif raw is not None:
-            self._node.destroy_subscription(raw.subscription)
-            del self.channels[raw.source.topic]
+            self._chosen.pop(wanted.topic, None)
+            self._drop(jpeg.source.topic)
+        else:
+            self._chosen[wanted.topic] = jpeg.source.topic
+            self._drop(self.name(wanted.topic))
+
+    def _drop(self, name: str) -> None:
+        if channel := self.channels.pop(name, None):
+            self._node.destroy_subscription(channel.subscription)
 
     def _follow(
         self, wanted: Wanted, name: str, type_name: str, infos: list[TopicEndpointInfo]
