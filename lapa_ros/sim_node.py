@@ -6,7 +6,7 @@ Seen from the topics it is a ros2_control robot with a joint trajectory controll
 one a gripper. Physics runs in real time in its own thread and cameras render in another, so
 that a slow frame never delays a joint state.
 
-With a `speed` other than 1 it publishes `/clock` and one thread does both in turn: nothing is
+With `clock` it publishes `/clock` and one thread does both in turn, at any `speed`: nothing is
 lost then when the computer cannot keep up, its time only passes more slowly. The other nodes
 need `use_sim_time`.
 """
@@ -35,7 +35,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from lapa_core import robot as robots
 from lapa_core.data.messages import stamp_ns
 from lapa_core.data.timeline import PeriodMeter
-from lapa_core.errors import DataError, LapaError
+from lapa_core.errors import ConfigError, DataError, LapaError
 from lapa_core.robot.drivers import CommandTopic
 from lapa_core.sim import Simulation
 from lapa_core.sim.ramp import TargetRamps
@@ -58,9 +58,8 @@ class SimParams:
     camera_rate_hz: float = param(
         0.0, "rate of every camera; 0 takes the robot file's", low=0.0, high=120.0
     )
-    speed: float = param(
-        1.0, "simulated seconds in a second; other than 1: /clock is published", low=0.1, high=20.0
-    )
+    clock: bool = param(False, "publish /clock, which the other nodes follow with use_sim_time")
+    speed: float = param(1.0, "with clock: simulated seconds in a second", low=0.1, high=20.0)
     demonstrator: bool = param(False, "offer sim/demonstrate: a script acts as a person would")
     niceness: int = param(5, "rendering yields to the control loop by this much", low=0, high=19)
 
@@ -71,6 +70,10 @@ class SimNode(Node):
     def __init__(self) -> None:
         super().__init__("sim_node")
         self.params = declare(self, SimParams)
+        if self.params.speed != 1.0 and not self.params.clock:
+            raise ConfigError(
+                f"speed {self.params.speed:g} needs clock: true, and use_sim_time at the others"
+            )
         self.robot = robots.load(self.params.robot)
         self.sim = Simulation(self.robot, seed=self.params.seed, timestep=SUBSTEP_S)
         self.ramps = TargetRamps(self.sim)
@@ -105,7 +108,7 @@ class SimNode(Node):
         self.sim.render(self.robot.cameras[0].name)  # no OpenGL is an error now, not in a thread
         self.sim.close()
         self._camera_due_ns = dict.fromkeys(self._camera_pubs, self._stamp_ns)
-        loops = [self._physics, self._cameras] if self.params.speed == 1.0 else [self._both]
+        loops = [self._both] if self.params.clock else [self._physics, self._cameras]
         self._threads = [
             threading.Thread(target=loop, name=loop.__name__.strip("_"), daemon=True)
             for loop in loops
@@ -238,8 +241,8 @@ class SimNode(Node):
         assert self._demonstrator is not None
         try:
             with self._lock:
-                simulated = self.params.speed != 1.0
-                now_ns = self._stamp_ns if simulated else self.get_clock().now().nanoseconds
+                own = self.params.clock
+                now_ns = self._stamp_ns if own else self.get_clock().now().nanoseconds
                 response.message = self._demonstrator.begin(now_ns)
             response.success = True
         except LapaError as error:
