@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from rclpy._rclpy_pybind11 import RCLError
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -155,7 +157,12 @@ class Recording:
                     f"waited {timeout_s:g} s for {what}; authority {self._director.authority}, "
                     f"demonstrator {self._director.demonstrator}"
                 )
-            rclpy.spin_once(self._director, timeout_sec=0.02)
+            try:
+                rclpy.spin_once(self._director, timeout_sec=0.02)
+            except (ExternalShutdownException, RCLError):
+                if rclpy.ok():
+                    raise
+                raise KeyboardInterrupt from None  # rclpy has taken the signal
 
 
 def start_nodes(args: argparse.Namespace, nodes: list[NodeProcess]) -> None:
