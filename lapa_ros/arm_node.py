@@ -33,6 +33,7 @@ from lapa_core.errors import ConfigError, LapaError, UnsafeAction
 from lapa_ros import backends, convert, diagnostics, interface, runtime
 from lapa_ros.authority_log import AuthorityLog
 from lapa_ros.clock import NodeClock
+from lapa_ros.gripper_targets import GripperTargets
 from lapa_ros.params import declare, param
 
 LOOP_HISTORY = 3000  # control periods behind the reported percentile: a minute at 50 Hz
@@ -121,6 +122,7 @@ class ArmNode(Node):
         self._executed_pub = self.create_publisher(
             JointTrajectory, interface.EXECUTED_EE_DELTA, interface.EVENT_QOS
         )
+        self._grippers = GripperTargets(self, self.robot)
         self._pose_pubs = {
             (a.name, which): self.create_publisher(
                 PoseStamped, topic(a.name), interface.SENSOR_PUB_QOS
@@ -240,6 +242,7 @@ class ArmNode(Node):
             self._drive(commands, now_s)
         for chunk in self.controller.take_executed():
             self._executed_pub.publish(convert.chunk_msg(chunk))
+            self._grippers.take(chunk)
         status = self.controller.status(now_s)
         self._announce(status)
         self._publish_poses(status)
@@ -259,6 +262,8 @@ class ArmNode(Node):
 
     def _announce(self, status: Status) -> None:
         """Publish `authority` and `/diagnostics` when state or reason has changed."""
+        if not status.enabled:
+            self._grippers.forget()
         text = interface.authority_text(status.state, status.reason)
         if text != self._authority:
             self._authority = text

@@ -17,6 +17,7 @@ instruction                             String, latched       what the robot is 
 <joint states of an arm>                JointState            [rad], fingers [m]
 <arm>/ee_pose                           PoseStamped           measured tool point in its base
 <arm>/ee_target                         PoseStamped           commanded tool point
+<arm>/gripper_target                    Float64, latched      opening last told; NaN: none
 <arm>/predicted_path                    Path                  the newest chunk as poses
 markers                                 MarkerArray, latched  workspace, table, authority
 <commands of an arm>                    by its driver         see lapa_ros/backends
@@ -78,6 +79,11 @@ def ee_target(arm: str) -> str:
     return f"{arm}/ee_target"
 
 
+def gripper_target(arm: str) -> str:
+    """Opening the gripper was last told, 0 closed .. 1 open; NaN: none since the enable."""
+    return f"{arm}/gripper_target"
+
+
 def predicted_path(arm: str) -> str:
     """Where the newest chunk of the policy would take the tool, in the arm's base."""
     return f"{arm}/predicted_path"
@@ -106,6 +112,15 @@ EVENT_QOS = QoSProfile(
 # Known to whoever joins later.
 LATCHED_QOS = QoSProfile(
     depth=1,
+    history=HistoryPolicy.KEEP_LAST,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+
+# `authority`, for whom each word counts: a "disabled" that an "enabled" follows at once must not
+# be lost. Who joins late still hears the newest alone, for its publisher keeps no more.
+AUTHORITY_SUB_QOS = QoSProfile(
+    depth=50,
     history=HistoryPolicy.KEEP_LAST,
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,

@@ -37,7 +37,9 @@ def run(
     A node with a `close` method gets it called before it is destroyed, whatever ended it. With
     `last_words` it can still publish there: rclpy's own signal handlers end the context at once,
     so that ours only take a note, which is looked at between two callbacks. The node needs a
-    fast timer then, for nothing else wakes it.
+    fast timer then, for nothing else wakes it. A method `interrupted` is called before `close`
+    where SIGINT ended it, a person's Ctrl-C: not after an exception, nor on SIGTERM, which say
+    nothing of what a person wants.
     """
     signals: list[int] = []
     handlers = SignalHandlerOptions.NO if last_words else SignalHandlerOptions.ALL
@@ -56,6 +58,8 @@ def run(
         executor.add_node(node)
         while rclpy.ok() and not signals:
             executor.spin_once(timeout_sec=WAKE_S)
+        if signals[:1] == [signal.SIGINT]:
+            _call(node, "interrupted")
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except LapaError as error:
@@ -66,12 +70,17 @@ def run(
         # into exit code -2.
         with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
             if node is not None:
-                close = getattr(node, "close", None)
-                if close is not None:
-                    close()
+                _call(node, "close")
                 node.destroy_node()
             rclpy.try_shutdown()
     return 0
+
+
+def _call(node: Node, name: str) -> None:
+    """Call a method where the node has one."""
+    method = getattr(node, name, None)
+    if method is not None:
+        method()
 
 
 def main(

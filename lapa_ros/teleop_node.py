@@ -3,8 +3,9 @@
 """One input device -> `teleop/ee_delta`: take-over, dead-man, hand-back. It moves no arm itself.
 
 It wires topics to `lapa_core.teleop.Teleoperator`, which decides everything, and ticks it. It
-sends nothing before a take-over and nothing while its device is silent; when it ends on purpose
-it hands authority back, when it is killed the arm holds.
+sends nothing before a take-over and nothing while its device is silent. Ended by a person's Ctrl-C
+it hands authority back; ended by anything else (an exception, SIGTERM, SIGKILL) it does not, so
+that the arm holds and no policy acts on.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class TeleopNode(Node):
         self._status_pub = self.create_publisher(
             String, interface.TELEOP_STATUS, interface.LATCHED_QOS
         )
-        self._robot_side = RobotSide(self, self.robot, self.teleoperator)
+        self._robot_side = RobotSide(self, self.robot, self.teleoperator, self._time.now_s)
         self._keys_sub = self.create_subscription(
             String, interface.TELEOP_KEYS, self._on_key, interface.EVENT_QOS
         )
@@ -225,9 +226,12 @@ class TeleopNode(Node):
         return level, teleoperator.status(), values
 
     def close(self) -> None:
-        """Hand back what was taken, and put the terminal in order."""
+        """Put the terminal in order, whatever ended the node; authority stays where it is."""
         if self._reader:
             self._reader.close()
+
+    def interrupted(self) -> None:
+        """Hand back what was taken: a person has ended the node."""
         if self.teleoperator.hand_back():
             self._publish(None)
             self._pub.wait_for_all_acked(Duration(seconds=LAST_WORDS_S))

@@ -84,7 +84,7 @@ def make(robot: Robot, settings: DeviceSettings) -> Device:
     if s.device == "leader":
         return leader.Leaders(arms, leader.load(name), s.close_to_engage)
     if s.device == "vr":
-        return vr.Controllers(hands(robot, s.hand), vr.load(name))
+        return vr.Controllers(robot, hands(robot, s.hand), vr.load(name))
     return Twists(robot, speeds, units) if s.device == "twist" else Browser(robot)
 
 

@@ -129,6 +129,13 @@ class Gamepad:
         self._heard_s = self._changed_s = -np.inf
         self._refused = ""
         self._asked = ArmInput()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is known of how the pad is held."""
+        self._held = False  # the dead-man
+        self._counts = False  # whether all was let go when the dead-man was pressed
+        self._trigger_seen = False  # at rest, so that its axis is really the trigger's
 
     def on_joy(self, axes: Sequence[float], buttons: Sequence[int], now_s: float) -> None:
         """Take a message.
@@ -143,7 +150,10 @@ class Gamepad:
                 raise DataError(f"Joy message holds an axis that is not finite: {list(axes)}")
         except DataError as error:
             self._refused = str(error)
+            self._buttons.update_stops(buttons)
             raise
+        if self._refused or now_s - self._heard_s > SILENT_S:
+            self._begin()  # it may be another pad, or one whose axes are unknown anew
         self._refused, self._heard_s = "", now_s
         state = (tuple(float(a) for a in axes), tuple(int(b) for b in buttons))
         if state != self._last:
@@ -161,11 +171,21 @@ class Gamepad:
             asked = replace(asked, toggle=True)
         arm = self._arms[self._arm]
         events = tuple(e for e in pressed if e not in (NEXT_ARM, TOGGLE))
-        note = f"{arm}, hold the dead-man button" if len(self._arms) > 1 else "hold the dead-man"
-        return Reading({arm: asked}, events, problem, "" if asked.engaged else note)
+        note = "" if asked.engaged else self._note()
+        if note and len(self._arms) > 1:
+            note = f"{arm}, {note}"
+        return Reading({arm: asked}, events, problem, note)
 
     def release(self) -> None:
         """See `Device`."""
+
+    def _note(self) -> str:
+        """What a person has to do to begin."""
+        if self._held and not self._counts:
+            return "let go of the sticks first, then press the dead-man anew"
+        if self._pad.trigger and not self._trigger_seen:
+            return "press the gripper's trigger once and let go; hold the dead-man"
+        return "hold the dead-man"
 
     def _problem(self, now_s: float) -> str:
         if self._refused:
@@ -184,6 +204,37 @@ class Gamepad:
 
     def _read(self, axes: tuple[float, ...], buttons: tuple[int, ...]) -> ArmInput:
         pad = self._pad
+        motion = self._motion(axes, buttons)
+        held = bool(buttons[pad.dead_man])
+        if held and not self._held:
+            # A trigger that another driver has where this layout has a stick rests at the stick's
+            # end: pressed like this it would move the arm that nobody asked to move.
+            self._counts = not np.any(motion)
+        self._held = held
+        closing = pad.close >= 0 and bool(buttons[pad.close])
+        opening = pad.open >= 0 and bool(buttons[pad.open])
+        velocity = motion * self._speeds
+        return ArmInput(
+            engaged=held and self._counts,
+            linear_m_s=velocity[:3],
+            angular_rad_s=velocity[3:],
+            axes=self._axes,
+            gripper=self._opening(axes, buttons),
+            pick_up=True,
+            gripper_rate=self._gripper_speed * (opening - closing),
+        )
+
+    def _opening(self, axes: tuple[float, ...], buttons: tuple[int, ...]) -> float | None:
+        """What the trigger asks for; None before it was seen at rest."""
+        trigger = self._pad.trigger
+        if trigger is None:
+            return None
+        self._trigger_seen |= trigger.at_rest(axes)
+        return 1.0 - trigger.value(axes, buttons) if self._trigger_seen else None
+
+    def _motion(self, axes: tuple[float, ...], buttons: tuple[int, ...]) -> FloatArray:
+        """(6,) of -1 .. 1."""
+        pad = self._pad
         motion = np.zeros(6)
         for number, name in enumerate(MOTIONS):
             if name in pad.axes:
@@ -192,18 +243,7 @@ class Gamepad:
             elif name in pad.pairs:
                 up, down = pad.pairs[name]
                 motion[number] = float(bool(buttons[up])) - float(bool(buttons[down]))
-        closing = pad.close >= 0 and bool(buttons[pad.close])
-        opening = pad.open >= 0 and bool(buttons[pad.open])
-        velocity = motion * self._speeds
-        return ArmInput(
-            engaged=bool(buttons[pad.dead_man]),
-            linear_m_s=velocity[:3],
-            angular_rad_s=velocity[3:],
-            axes=self._axes,
-            gripper=1.0 - pad.trigger.value(axes, buttons) if pad.trigger else None,
-            pick_up=True,
-            gripper_rate=self._gripper_speed * (opening - closing),
-        )
+        return motion
 
 
 def _pair(values: FloatArray) -> tuple[int, int]:

@@ -7,6 +7,8 @@ Knows neither device nor authority.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from lapa_core.control.compose import Pose
@@ -18,6 +20,8 @@ from lapa_core.teleop.reference import Reference
 from lapa_core.teleop.shaping import limited, step, turn_vector
 from lapa_core.types import NUM_AXES, FloatArray
 
+BLIND_S = 0.2  # an arm that begins to follow says where its target is sooner than this
+
 
 class ArmHand:
     """Clutch, gripper and target of one arm.
@@ -25,8 +29,10 @@ class ArmHand:
     Attributes:
         reference: its commanded target, deltas on their way included.
         commanded: opening of the gripper last executed since the last enable; None before.
+        told: whether the arm has said so at all: only then None means that there is none.
         measured: its measured opening; None before the first joint state.
         saturated: whether the last delta was less than what was asked for.
+        blind: whether it stands still because the arm does not say where its target is.
     """
 
     def __init__(
@@ -39,8 +45,11 @@ class ArmHand:
     ) -> None:
         self.reference = Reference()
         self.commanded: float | None = None
+        self.told = False
         self.measured: float | None = None
         self.saturated = False
+        self.blind = False
+        self._seen_s = -math.inf  # when the target was known last, or of no use
         self._arm, self._speed_scale = arm, speed_scale
         self._clutch = Clutch(motion_scale, *slip)
         self._gripper = GripperHand()
@@ -62,6 +71,7 @@ class ArmHand:
         """Open the clutch, and wait for the arm to say anew where its target is."""
         self._let_go()
         self.reference.forget()
+        self.blind = False
 
     def delta(self, asked: ArmInput, following: bool, now_s: float, dt_s: float) -> FloatArray:
         """(7,) the next delta.
@@ -73,18 +83,25 @@ class ArmHand:
             dt_s: seconds since the last delta.
         """
         self.saturated = False
+        if not (asked.engaged and following and asked.needs_target):
+            self._seen_s = now_s
         move: FloatArray = np.zeros(NUM_AXES - 1)
         if asked.engaged:
             self._gripper.update(asked, dt_s)
             move = self._move(asked, following, now_s, dt_s)
         else:
             self._let_go()
+        self.blind = now_s - self._seen_s > BLIND_S
         assert self._gripper.opening is not None
         return np.append(move, self._gripper.opening)
 
     def _move(self, asked: ArmInput, following: bool, now_s: float, dt_s: float) -> FloatArray:
         """(6,) delta within what the arm's clamp allows in `dt_s`."""
         reference = self.reference.pose(now_s)
+        if reference is None:
+            self._clutch.release()  # the hand goes on: it must not be made up for later
+        else:
+            self._seen_s = now_s
         if asked.hand is None and asked.goal is None:
             axes, scale = self._axes(asked, reference), dt_s * self._speed_scale
             way, turn = axes @ asked.linear_m_s * scale, axes @ asked.angular_rad_s * scale

@@ -20,6 +20,9 @@ from lapa_core.yaml_section import Section
 
 FORMAT = 1
 FOLDER = "config/teleop"
+# SDL's axes read 0 before their first event, which for many triggers is half pressed.
+REST = 0.1  # an axis this near to its rest is let go
+STOPS = ("hold", "estop")
 
 
 def load(name_or_path: str, device: str) -> Section:
@@ -72,6 +75,10 @@ class Pull:
         share = (axes[self.index] - self.rest) / (self.pressed - self.rest)
         return min(max(float(share), 0.0), 1.0)
 
+    def at_rest(self, axes: Sequence[float]) -> bool:
+        """Whether it is let go, as far as an axis can tell."""
+        return self.is_button or abs(axes[self.index] - self.rest) <= REST
+
 
 @dataclass
 class Buttons:
@@ -87,10 +94,20 @@ class Buttons:
 
     def update(self, buttons: Sequence[int]) -> None:
         """Take the present state; a button that is left out of the message is not down."""
+        self._take(buttons, tuple(self.meanings))
+
+    def update_stops(self, buttons: Sequence[int]) -> None:
+        """Take of a message that is refused what stops the arm, and nothing else.
+
+        Of another pad than the layout's a button may mean anything: to stop is never wrong.
+        """
+        self._take(buttons, STOPS)
+
+    def _take(self, buttons: Sequence[int], counting: Sequence[str]) -> None:
         down = frozenset(
             name for name, i in self.meanings.items() if i < len(buttons) and buttons[i]
         )
-        self._pressed += [name for name in self.meanings if name in down - self._down]
+        self._pressed += [n for n in self.meanings if n in down - self._down and n in counting]
         self._down = down
 
     def take(self) -> tuple[str, ...]:

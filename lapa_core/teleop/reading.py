@@ -60,6 +60,11 @@ class ArmInput:
     gripper_rate: float = 0.0
     toggle: bool = False
 
+    @property
+    def needs_target(self) -> bool:
+        """Whether it means nothing without the arm's commanded target."""
+        return self.hand is not None or self.goal is not None or self.axes == "tool"
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -93,5 +98,6 @@ class Device(Protocol):
         ...
 
     def release(self) -> None:
-        """Authority was given up: what engages for longer than a press must be done anew."""
+        """Authority was given up, or others move the arm: what engages for longer than a press
+        must be done anew."""
         ...

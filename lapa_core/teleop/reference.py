@@ -8,6 +8,7 @@ than the delta that moved it was sent: taken as it comes, the same way would be 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ from lapa_core.control.compose import Pose, compose
 from lapa_core.types import FloatArray
 
 LOST_S = 0.2  # a delta that nobody has executed by now was refused or lost
+# A target of before tells nothing any more: it comes 50 times a second, best effort. Chasing a
+# goal from one that stands still would add up the way that was gone since, without end.
+STALE_S = 0.2
 # Targets to hear before one is believed: topics overtake each other, and the first that comes
 # with a new authority may still be the one from before.
 BELIEVED = 2
@@ -33,6 +37,7 @@ class Reference:
 
     def __init__(self) -> None:
         self._target: Pose | None = None
+        self._target_s = -math.inf
         self._heard = 0
         self._sent: deque[_Sent] = deque()
 
@@ -42,15 +47,15 @@ class Reference:
         self._heard = 0
         self._sent.clear()
 
-    def on_target(self, target: Pose) -> None:
+    def on_target(self, target: Pose, now_s: float) -> None:
         """Take the target that the arm announces; what was executed before is in it."""
-        self._target = target
+        self._target, self._target_s = target, now_s
         self._heard += 1
         self._sent = deque(s for s in self._sent if not s.executed)
 
     def on_executed(self, stamp_ns: int) -> None:
         """Note that the arm has taken the delta of this stamp; older ones it never will."""
-        self._sent = deque(s for s in self._sent if s.stamp_ns >= stamp_ns)
+        self._sent = deque(s for s in self._sent if s.executed or s.stamp_ns >= stamp_ns)
         for sent in self._sent:
             sent.executed |= sent.stamp_ns == stamp_ns
 
@@ -59,9 +64,10 @@ class Reference:
         self._sent.append(_Sent(stamp_ns, delta, now_s))
 
     def pose(self, now_s: float) -> Pose | None:
-        """Where the target is once everything has arrived; None before the arm has said."""
-        while self._sent and now_s - self._sent[0].time_s > LOST_S:
-            self._sent.popleft()
+        """Where the target is once everything has arrived; None where the arm does not say."""
+        if self._target is not None and now_s - self._target_s > STALE_S:
+            self.forget()
+        self._sent = deque(s for s in self._sent if s.executed or now_s - s.time_s <= LOST_S)
         pose = self._target
         if pose is None or self._heard < BELIEVED:
             return None

@@ -93,18 +93,29 @@ class Teleoperator:
         if self._barred():
             self._give_up()
             for hand in self._hands.values():
-                hand.commanded = None  # at the next enable the arm starts from what is measured
+                if state:  # at the next enable the arm starts from what is measured
+                    hand.commanded = None
+        elif self._moved_by_others():
+            self._let_go()
 
-    def on_target(self, arm: str, target: Pose) -> None:
+    def on_target(self, arm: str, target: Pose, now_s: float) -> None:
         """Take where an arm's commanded target is; of use only while teleop moves it."""
         if self._state == "teleop":
-            self._hands[arm].reference.on_target(target)
+            self._hands[arm].reference.on_target(target, now_s)
 
     def on_executed(self, chunk: ActionChunk) -> None:
         """Take what the arms were told, by whomever."""
+        barred = self._barred()  # then it is from before, however late it comes
         for index, hand in enumerate(self._hands.values()):
             hand.reference.on_executed(chunk.stamp_ns)
-            hand.commanded = float(chunk.deltas[-1, index * NUM_AXES + NUM_AXES - 1])
+            if not barred:
+                hand.commanded = float(chunk.deltas[-1, index * NUM_AXES + NUM_AXES - 1])
+                hand.told = True
+
+    def on_gripper_target(self, arm: str, opening: float) -> None:
+        """Take the opening an arm was last told; NaN where it was told none since its enable."""
+        hand = self._hands[arm]
+        hand.commanded, hand.told = (opening if np.isfinite(opening) else None), True
 
     def on_opening(self, arm: str, opening: float) -> None:
         """Take the measured opening of a gripper."""
@@ -126,7 +137,8 @@ class Teleoperator:
         """
         if why := self.refusal():
             raise UnsafeAction(f"cannot take over: {why}")
-        self._fresh = True  # a person's explicit act, whatever the device is doing
+        # A person's explicit act, whatever the device is doing; but the arm must have arrived.
+        self._fresh = not self._moved_by_others()
         if not self.owns:
             self.owns = True
             self._untie()
@@ -146,6 +158,8 @@ class Teleoperator:
         if self.reading.problem:
             return self.reading.problem
         for name, hand in self._hands.items():
+            if not hand.told:  # the measured one, taken for it, would drop what it holds
+                return f"arm_node has not said yet what the gripper of {name} was told"
             if hand.opening is None:
                 return f"no joint states of {name} yet, so its gripper's opening is not known"
         return ""
@@ -173,7 +187,7 @@ class Teleoperator:
         engaged = reading.engaged
         if self._settings.auto_take_over and engaged and self._fresh and not self.refusal():
             self.take_over()
-        self._fresh |= not engaged and not reading.problem
+        self._fresh |= not engaged and not reading.problem and not self._moved_by_others()
         events = tuple(e for e in reading.events if e not in ("take_over", "hand_back"))
         if not self.owns or reading.problem:
             if reading.problem:
@@ -198,6 +212,10 @@ class Teleoperator:
         if not self.owns:
             return (self.refusal() or "ready to take over") + tail
         moving = [n for n, a in reading.arms.items() if a.engaged]
+        if self._moved_by_others():
+            return f"the arm is {self._reason}: let go of the device{tail}"
+        if blind := [n for n, hand in self._hands.items() if hand.blind]:
+            return f"nothing heard of where {' and '.join(blind)} is told to be: it stands still"
         if moving and not self._fresh:
             return f"let go of the device first, then engage it again{tail}"
         if moving:
@@ -216,8 +234,17 @@ class Teleoperator:
             return f"the arm is disabled ({self._reason.removeprefix('disabled: ')})"
         return ""
 
+    def _moved_by_others(self) -> bool:
+        """Whether a joint move runs: where it ends, a goal of before it is none any more."""
+        return self._reason.startswith("moving to ")
+
     def _give_up(self) -> None:
-        self.owns = self._fresh = False
+        self.owns = False
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Whatever is held now must be let go and engaged anew before it moves anything."""
+        self._fresh = False
         self._untie()
         self._device.release()
 

@@ -12,7 +12,7 @@ import numpy as np
 from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
-from std_msgs.msg import String
+from std_msgs.msg import Float64, String
 from trajectory_msgs.msg import JointTrajectory
 
 from lapa_core.data import messages
@@ -29,11 +29,18 @@ WARN_PERIOD_S = 5.0
 class RobotSide:
     """Subscriptions to what arm and driver publish."""
 
-    def __init__(self, node: Node, robot: Robot, teleoperator: Teleoperator) -> None:
+    def __init__(
+        self,
+        node: Node,
+        robot: Robot,
+        teleoperator: Teleoperator,
+        now_s: Callable[[], float],
+    ) -> None:
         self._node, self._robot, self._teleoperator = node, robot, teleoperator
+        self._now_s = now_s
         listen = node.create_subscription
         self._authority = listen(
-            String, interface.AUTHORITY, self._on_authority, interface.LATCHED_QOS
+            String, interface.AUTHORITY, self._on_authority, interface.AUTHORITY_SUB_QOS
         )
         listen(
             JointTrajectory,
@@ -47,6 +54,12 @@ class RobotSide:
                 interface.ee_target(arm.name),
                 self._guarded(partial(self._on_target, arm.name)),
                 interface.JOINT_SUB_QOS,
+            )
+            listen(
+                Float64,
+                interface.gripper_target(arm.name),
+                partial(self._on_gripper_target, arm.name),
+                interface.LATCHED_QOS,
             )
             listen(
                 JointState,
@@ -82,7 +95,11 @@ class RobotSide:
             self._teleoperator.on_executed(chunk)
 
     def _on_target(self, arm: str, msg: PoseStamped) -> None:
-        self._teleoperator.on_target(arm, checked(msg.pose, interface.ee_target(arm)))
+        pose = checked(msg.pose, interface.ee_target(arm))
+        self._teleoperator.on_target(arm, pose, self._now_s())
+
+    def _on_gripper_target(self, arm: str, msg: Float64) -> None:
+        self._teleoperator.on_gripper_target(arm, msg.data)
 
     def _on_joint_state(self, arm: Arm, msg: JointState) -> None:
         names, position = messages.joint_state(msg)

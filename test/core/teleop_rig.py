@@ -46,6 +46,7 @@ class TeleopRig(arms.Rig):
         self.sent: list[FloatArray] = []
         self.lose: Callable[[], bool] = lambda: False
         self._due_s = 0.0
+        self._told: FloatArray = np.full(len(robot.arms), np.nan)
         self._outbox: list[Callable[[], None]] = []
 
     def operate(self, seconds: float, each_tick: Callable[[], None] | None = None) -> None:
@@ -71,9 +72,13 @@ class TeleopRig(arms.Rig):
             t.on_authority(status.state, status.reason)
         for chunk in self.controller.take_executed():
             t.on_executed(chunk)
-        for arm in self.robot.arms:
+            self._told = chunk.deltas[-1, 6::7]
+        if not status.enabled:
+            self._told = np.full(len(self.robot.arms), np.nan)
+        for arm, told in zip(self.robot.arms, self._told, strict=True):
+            t.on_gripper_target(arm.name, float(told))
             if arm.name in status.target:
-                t.on_target(arm.name, status.target[arm.name])
+                t.on_target(arm.name, status.target[arm.name], self.now_s)
             names, position, _ = self.sim.joint_state(arm.name)
             finger = position[list(names).index(arm.gripper.joint)]
             t.on_opening(arm.name, arm.gripper.opening(float(finger)))

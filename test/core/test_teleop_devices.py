@@ -178,6 +178,11 @@ class Pad:
         self.buttons = [0] * 15
         self.now_s = 0.0
 
+    def hold(self) -> None:
+        """Press the dead-man, everything else let go."""
+        self.buttons[self.layout.dead_man] = 1
+        self.send()
+
     def send(self):
         self.now_s += 0.05
         self.device.on_joy(self.axes, self.buttons, self.now_s)
@@ -189,7 +194,9 @@ def test_sticks_move_only_while_the_dead_man_is_held(name: str) -> None:
     pad = Pad(name)
     pad.axes[1] = 1.0  # left stick up: forward
     assert not pad.send().engaged
-    pad.buttons[pad.layout.dead_man] = 1
+    pad.axes[1] = 0.0
+    pad.hold()
+    pad.axes[1] = 1.0
     asked = pad.send().arms[ARM]
     assert asked.engaged
     np.testing.assert_allclose(asked.linear_m_s, [0.1, 0, 0])
@@ -200,7 +207,7 @@ def test_sticks_move_only_while_the_dead_man_is_held(name: str) -> None:
 @pytest.mark.parametrize("name", PADS)
 def test_left_and_up_are_left_and_up_and_every_motion_has_a_stick(name: str) -> None:
     pad = Pad(name)
-    pad.buttons[pad.layout.dead_man] = 1
+    pad.hold()
     assert {*pad.layout.axes, *pad.layout.pairs} == set(gamepad.MOTIONS)
     pad.axes[0] = 1.0
     np.testing.assert_allclose(pad.send().arms[ARM].linear_m_s, [0, 0.1, 0])
@@ -245,7 +252,8 @@ def test_a_silent_pad_is_not_trusted_and_says_what_to_do() -> None:
 def test_a_pad_that_repeats_one_state_for_seconds_is_not_trusted() -> None:
     """A radio pad out of reach: joy_node goes on repeating a held dead-man and stick."""
     pad = Pad("gamepad_xbox")
-    pad.buttons[4], pad.axes[1] = 1, 0.83
+    pad.hold()
+    pad.axes[1] = 0.83
     seen = [pad.send().problem for _ in range(150)]
     assert not any(seen[:100])
     assert "frozen" in seen[-1]
@@ -389,7 +397,7 @@ class Headset:
     """One right controller with Bridge's layout."""
 
     def __init__(self) -> None:
-        self.device = Controllers({ARM: "right"}, vr.load("vr_bridge"))
+        self.device = Controllers(arms.wx250s(), {ARM: "right"}, vr.load("vr_bridge"))
         self.now_s = 0.0
 
     def send(self, xyz=(0.0, 0.0, 0.0), rotation=None, grip=1.0, trigger=0.0, buttons=(0, 0, 0)):
@@ -431,6 +439,7 @@ def test_the_grip_is_the_clutch_and_does_not_chatter() -> None:
 
 def test_the_trigger_closes_and_buttons_save() -> None:
     headset = Headset()
+    headset.send()
     reading = headset.send(trigger=0.75, buttons=(1, 0, 0))
     assert reading.arms[ARM].gripper == pytest.approx(0.25)
     assert reading.events == ("save",)
@@ -462,6 +471,7 @@ def test_no_state_of_a_pad_asks_for_more_than_full_speed(
     axes: list[float], buttons: list[bool]
 ) -> None:
     pad = Pad("gamepad_ps5")
+    pad.hold()
     pad.axes, pad.buttons = axes, [int(b) for b in buttons]
     asked = pad.send().arms[ARM]
     assert np.max(np.abs(asked.linear_m_s)) <= 0.1 + 1e-12

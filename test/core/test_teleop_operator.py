@@ -34,6 +34,7 @@ class Desk:
         self.teleoperator = Teleoperator(self.robot, self.hand, TeleopSettings(**more))
         self.teleoperator.on_authority(*READY)
         for arm in self.robot.arms:
+            self.teleoperator.on_gripper_target(arm.name, np.nan)  # none since the enable
             self.teleoperator.on_opening(arm.name, opening)
         self.now_s = 5.0
 
@@ -52,7 +53,8 @@ class Desk:
         self.teleoperator.on_authority(state, "following teleop")
         for _ in range(2):
             for arm in self.robot.arms:
-                self.teleoperator.on_target(arm.name, Pose(np.array(xyz, float), np.eye(3)))
+                target = Pose(np.array(xyz, float), np.eye(3))
+                self.teleoperator.on_target(arm.name, target, self.now_s)
 
 
 @pytest.fixture
@@ -120,6 +122,7 @@ def test_an_unknown_gripper_is_a_refusal() -> None:
     desk = Desk()
     desk.teleoperator = Teleoperator(desk.robot, desk.hand, TeleopSettings())
     desk.teleoperator.on_authority(*READY)
+    desk.teleoperator.on_gripper_target(ARM, np.nan)
     with pytest.raises(UnsafeAction, match="no joint states of wx250s"):
         desk.teleoperator.take_over()
 
@@ -172,6 +175,7 @@ def test_whatever_is_asked_for_stays_below_the_clamp_for_its_time(
     )
     desk.idle()
     desk.teleoperator.on_authority(*READY)
+    desk.teleoperator.on_gripper_target(ARM, np.nan)
     desk.teleoperator.on_opening(ARM, 0.5)
     desk.tick()
     desk.teleoperator.take_over()
@@ -201,7 +205,7 @@ def test_axes_of_the_tool_and_the_world() -> None:
     down = turned(np.array([0.0, np.pi / 2, 0.0]))
     desk.aim()
     for _ in range(2):
-        desk.teleoperator.on_target("left", Pose(np.zeros(3), down))
+        desk.teleoperator.on_target("left", Pose(np.zeros(3), down), desk.now_s)
     desk.hand.arms = {
         "left": ArmInput(True, np.array([0.1, 0, 0]), axes="tool"),
         "right": ArmInput(True, np.array([0.1, 0, 0]), axes="world"),
@@ -260,6 +264,7 @@ def test_a_lost_delta_is_asked_for_again(desk: Desk) -> None:
     desk.aim()
     desk.teleoperator.on_sent(77, desk.tick().delta, desk.now_s)
     for _ in range(6):
+        desk.aim()
         delta = desk.tick().delta
     assert delta[0] == pytest.approx(0.005)
 

@@ -61,8 +61,15 @@ class Person(Node):
             self._joy.publish(self.shown[-1])
 
     def hold(self, forward: float) -> None:
-        """Hold the dead-man and push the left stick."""
-        self.axes[1], self.buttons[PAD.dead_man] = forward, 1
+        """Hold the dead-man, then push the left stick."""
+        self.buttons[PAD.dead_man] = 1
+        self._shown()
+        self.axes[1] = forward
+
+    def _shown(self) -> None:
+        """Wait until the pad's state was sent, twice at least."""
+        begun = len(self.shown)
+        wait_for(lambda: len(self.shown) > begun + 2, "the pad's messages")
 
     def let_go(self) -> None:
         self.axes[1], self.buttons[PAD.dead_man] = 0.0, 0
@@ -71,8 +78,7 @@ class Person(Node):
         """Press and let go of a button, long enough to be sent."""
         index = PAD.buttons[event]
         self.buttons[index] = 1
-        begun = len(self.shown)
-        wait_for(lambda: len(self.shown) > begun + 2, "the button's messages")
+        self._shown()
         self.buttons[index] = 0
 
     def type(self, key: str) -> None:

@@ -47,7 +47,7 @@ def joy(axes: int, buttons: int, *down: int) -> Joy:
 
 
 def grip() -> Joy:
-    return Joy(axes=[0.0, 0.0, 0.25, 1.0], buttons=[0, 0, 0])
+    return Joy(axes=[0.0, 0.0, 0.0625, 1.0], buttons=[0, 0, 0])
 
 
 # device -> what is published where, and how its reading shows that all of it has arrived
@@ -72,7 +72,7 @@ CASES: dict[str, tuple[dict[str, Any], Callable[[Reading], bool]]] = {
     "vr": (
         {f"vr/{h}/pose": pose() for h in ("left", "right")}
         | {f"vr/{h}/joy": grip() for h in ("left", "right")},
-        lambda r: r.engaged and r.arms["left"].gripper == 0.75,
+        lambda r: r.engaged and r.arms["left"].gripper == 0.9375,
     ),
     "browser": (
         {"teleop/right/goal": pose("right/base_link"), "teleop/left/gripper": Float64(data=0.5)},

@@ -85,7 +85,7 @@ def test_a_pad_that_falls_silent_lets_the_arm_hold_and_says_why(pad: Cell) -> No
     at = pad.tool()
     pad.person.sending = True  # back with the stick still pushed: authority, but no motion
     pad.expect("teleop")
-    pad.expect_status("let go of the device")
+    pad.expect_status("let go of the sticks")
     assert np.linalg.norm(pad.expect_rest() - at) < 3e-3
 
 
