@@ -35,6 +35,7 @@ from lapa_ros.processes import NodeProcess
 SERVICE_TIMEOUT_S = 10.0
 HOME_TIMEOUT_S = 30.0
 ECHO_TIMEOUT_S = 0.15  # an arm begins a step within a control period, 0.05 s at most
+POSE_TIMEOUT_S = 1.0  # poses come at the rate of the control loop, 20 Hz at least
 PARAMETERS = ("robot", "speed_scale", "dry_run")
 
 
@@ -43,8 +44,8 @@ class Link(Node):
 
     Attributes:
         authority: state and reason now.
-        playing: whether holds are kept.
-        holds: reasons of the holds while playing.
+        playing: whether `holds` is kept.
+        holds: what took the arm from the replay while playing, as "<state>: <reason>".
         sent, executed: deltas sent and begun since `begin`.
         interventions: the arm node's counters, newest.
         paths: arm -> (seconds since the first step, measured pose).
@@ -61,6 +62,7 @@ class Link(Node):
         self.paths: dict[str, list[tuple[float, Pose]]] = {a.name: [] for a in robot.arms}
         self.target: dict[str, Pose] = {}
         self.measured: dict[str, Pose] = {}
+        self._measured_s: dict[str, float] = {}
         self._nodes = nodes
         self._begun_ns = self._stamp_ns = 0
         self._began_s: float | None = None
@@ -82,7 +84,7 @@ class Link(Node):
 
     def _on_authority(self, msg: String) -> None:
         self.authority = interface.parse_authority(msg.data)
-        if self.playing and self.authority[0] in ("hold", "estop"):
+        if self.playing and self.authority[0] != "policy":
             self.holds.append(msg.data)
 
     def _on_executed(self, msg: JointTrajectory) -> None:
@@ -94,9 +96,12 @@ class Link(Node):
 
     def _on_pose(self, arm: str, known: dict[str, Pose], msg: PoseStamped) -> None:
         known[arm] = found = Pose(*pose(msg))
-        if known is self.measured and self.executed:
+        if known is not self.measured:
+            return
+        now = self._measured_s[arm] = time.monotonic()
+        if self.executed:
             assert self._began_s is not None
-            self.paths[arm].append((time.monotonic() - self._began_s, found))
+            self.paths[arm].append((now - self._began_s, found))
 
     def _on_diagnostics(self, msg: DiagnosticArray) -> None:
         for status in msg.status:
@@ -134,6 +139,16 @@ class Link(Node):
             "arm_node to say where the arm is",
         )
 
+    def measured_now(self) -> dict[str, Pose]:
+        """Where every arm is, from poses that come after this call; without, a `StaleInput`."""
+        began, arms = time.monotonic(), [a.name for a in self.robot.arms]
+        self.spin_until(
+            lambda: all(self._measured_s.get(a, began) > began for a in arms),
+            POSE_TIMEOUT_S,
+            f"new poses of {', '.join(arms)}",
+        )
+        return dict(self.measured)
+
     def parameters(self) -> dict[str, Any]:
         """`PARAMETERS` of the running arm node."""
         ready = self._asking.service_is_ready
@@ -167,6 +182,18 @@ class Link(Node):
         if "arrived at start" not in self.authority[1]:
             raise UnsafeAction(f"the arm did not get to its start pose: {self.authority[1]}")
 
+    def require_alone(self) -> None:
+        """Refuse where somebody else publishes on `policy/ee_delta`.
+
+        Raises:
+            UnsafeAction: how many do.
+        """
+        others = self.count_publishers(interface.POLICY_EE_DELTA) - bool(self._publisher)
+        if others > 0:
+            raise UnsafeAction(
+                f"{others} publisher(s) on {interface.POLICY_EE_DELTA}: stop the policy first"
+            )
+
     def become_the_policy(self, discovery_s: float) -> None:
         """Publish on `policy/ee_delta`, after looking for others for a while.
 
@@ -174,11 +201,7 @@ class Link(Node):
             UnsafeAction: somebody else does.
         """
         self.spin_until(lambda: False, discovery_s)
-        others = self.count_publishers(interface.POLICY_EE_DELTA)
-        if others:
-            raise UnsafeAction(
-                f"{others} publisher(s) on {interface.POLICY_EE_DELTA}: stop the policy first"
-            )
+        self.require_alone()
         self._publisher = self.create_publisher(
             JointTrajectory, interface.POLICY_EE_DELTA, interface.COMMAND_QOS
         )
@@ -192,15 +215,21 @@ class Link(Node):
         self.sent = self.executed = 0
         self._began_s = time.monotonic()
 
-    def send(self, delta: FloatArray) -> bool:
-        """Publish one delta for now; whether the arm has begun it in time."""
+    def send(
+        self,
+        delta: FloatArray,
+        timeout_s: float = ECHO_TIMEOUT_S,
+        or_when: Callable[[], Any] = lambda: False,
+    ) -> bool:
+        """Publish one delta for now; whether the arm has begun it in time, or `or_when`."""
         stamp_ns = self._stamp_ns = max(self.get_clock().now().nanoseconds, self._stamp_ns + 1)
         chunk = ActionChunk(
             self.robot.dimensions, delta[None], np.zeros(1), stamp_ns, self.robot.base_frame
         )
         self._publisher.publish(convert.chunk_msg(chunk))
         self.sent += 1
-        return self.spin_until(lambda: self._begun_ns >= stamp_ns, ECHO_TIMEOUT_S)
+        self.spin_until(lambda: self._begun_ns >= stamp_ns or or_when(), timeout_s)
+        return self._begun_ns >= stamp_ns
 
     def wait_for_report(self) -> None:
         """Wait for diagnostics that were made after now, which come twice a second."""

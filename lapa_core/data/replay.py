@@ -145,6 +145,30 @@ def towards(now: Pose, goal: Pose, arm: Arm, share: float) -> FloatArray:
     return way if needed <= 1.0 else difference(now, between(now, goal, 1.0 / needed))
 
 
+def off_plan(trail: Sequence[Mapping[str, Pose]], target: Mapping[str, Pose]) -> str:
+    """Which arm's target is at none of the places the plan led it to lately, or "".
+
+    Args:
+        trail: arm -> pose, after each of the last deltas: a target comes a little later.
+        target: arm -> pose.
+    """
+    for arm, pose in target.items():
+        away = [distance(pose, places[arm]) for places in trail]
+        if not any(m <= START_M and r <= START_RAD for m, r in away):
+            metres, radians = min(away)
+            return (
+                f"the target of {arm} is {metres * 100:.1f} cm and {radians:.2f} rad from the "
+                f"plan; valid: at most {START_M * 100:g} cm and {START_RAD:g} rad"
+            )
+    return ""
+
+
+def after(places: Mapping[str, Pose], delta: FloatArray, speed_scale: float) -> dict[str, Pose]:
+    """Where a (d,) delta leads the arms' targets, of which a controller takes a share."""
+    rows = speed_scale * delta.reshape(-1, NUM_AXES)
+    return {arm: compose(p, row) for (arm, p), row in zip(places.items(), rows, strict=True)}
+
+
 def far_from_start(start: Mapping[str, Pose], now: Mapping[str, Pose]) -> str:
     """Which arm is not where the episode began, with the figures, or ""."""
     found = []
@@ -161,19 +185,37 @@ def far_from_start(start: Mapping[str, Pose], now: Mapping[str, Pose]) -> str:
 
 
 def check_robot(recorded: Robot, running: Robot) -> None:
-    """Refuse a robot other than the recorded one.
+    """Refuse a robot on which the recorded deltas would lead elsewhere, or grip otherwise.
 
     Raises:
         ConfigError: naming every difference.
     """
-    pairs = {
-        "robot": (recorded.name, running.name),
-        "dimensions": (recorded.dimensions, running.dimensions),
-        "step_time_s": (recorded.step_time_s, running.step_time_s),
-    }
-    wrong = [f"{k}: episode {a!r}, robot {b!r}" for k, (a, b) in pairs.items() if a != b]
+    here, there = _described(recorded), _described(running)
+    wrong = [
+        f"{k}: episode {here.get(k)!r}, robot {there.get(k)!r}"
+        for k in {**here, **there}
+        if here.get(k) != there.get(k)
+    ]
     if wrong:
         raise ConfigError("the episode is of another robot: " + "; ".join(wrong))
+
+
+def _described(robot: Robot) -> dict[str, object]:
+    """What a delta's meaning depends on, by its name in the robot file."""
+    found: dict[str, object] = {
+        "robot": robot.name,
+        "dimensions": robot.dimensions,
+        "step_time_s": robot.step_time_s,
+    }
+    for arm in robot.arms:
+        found |= {
+            f"{arm.name}: tool_link": arm.tool_link,
+            f"{arm.name}: base_in_world xyz_m": arm.base_xyz_m.tolist(),
+            f"{arm.name}: base_in_world rpy_rad": arm.base_rpy_rad.tolist(),
+            f"{arm.name}: gripper closed": arm.gripper.closed,
+            f"{arm.name}: gripper open": arm.gripper.open,
+        }
+    return found
 
 
 def _share(row: FloatArray, share: float) -> FloatArray:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from recorded import EpisodeMaker, Script, wander
 
+from lapa_core import paths
 from lapa_core import robot as robots
 from lapa_core.control.compose import Pose, angle_between, compose
 from lapa_core.data import jumps, replay, tracks, ways
@@ -174,12 +176,56 @@ def test_another_robot_is_refused_with_every_difference() -> None:
         replay.check_robot(one, other)
 
 
+@pytest.mark.parametrize(
+    ("line", "changed", "said"),
+    [
+        ("tool_link: ee_gripper_link", "tool_link: tip", "tool_link: episode 'ee_.*robot 'tip'"),
+        ("xyz_m: [0, 0, 0]", "xyz_m: [0, 0.1, 0]", r"xyz_m: episode \[0.*robot \[0.0, 0.1, 0.0\]"),
+        ("rpy_rad: [0, 0, 0]", "rpy_rad: [0, 0, 0.5]", r"rpy_rad: .*robot \[0.0, 0.0, 0.5\]"),
+        ("closed: 0.015", "closed: 0.016", "gripper closed: episode 0.015, robot 0.016"),
+        ("open: 0.037", "open: 0.03", "gripper open: episode 0.037, robot 0.03$"),
+    ],
+)
+def test_a_robot_file_that_was_changed_since_is_refused_by_name(
+    line: str, changed: str, said: str
+) -> None:
+    """On such a robot the same deltas lead elsewhere, or the gripper does something else."""
+    text = paths.share("config/robots/wx250s.yaml").read_text(encoding="utf-8")
+    assert text.count(line) == 1
+    running = robots.parse(yaml.safe_load(text.replace(line, changed)), "changed")
+    with pytest.raises(ConfigError, match=f"another robot: wx250s: .*{said}") as refused:
+        replay.check_robot(robots.load("wx250s"), running)
+    assert str(refused.value).count("; ") == 0, "one difference alone"
+
+
 def test_far_from_the_start_is_said_with_figures() -> None:
     here = {"left": Pose(np.zeros(3), np.eye(3)), "right": Pose(np.zeros(3), np.eye(3))}
     there = dict(here, right=Pose(np.array([0.04, 0, 0]), rotation_from_rpy(0, 0, 0.1)))
     near = dict(here, right=Pose(np.array([0.02, 0, 0]), rotation_from_rpy(0, 0, 0.1)))
     assert replay.far_from_start(here, near) == ""
     assert "right is 4.0 cm and 0.10 rad away" in replay.far_from_start(here, there)
+
+
+def test_a_target_off_the_plan_is_said_with_figures() -> None:
+    """One that comes late is not off the plan; one that lost a delta is."""
+    places = [{"arm": Pose(np.array([x, 0.0, 0.0]), np.eye(3))} for x in (0.0, 0.04, 0.08)]
+    late = {"arm": Pose(np.array([0.0, 0.01, 0.0]), np.eye(3))}
+    assert replay.off_plan(places, late) == ""
+    assert "target of arm is 4.1 cm and 0.00 rad" in replay.off_plan(places[1:], late)
+    turned = {"arm": Pose(np.zeros(3), rotation_from_rpy(0.3, 0, 0))}
+    assert "0.30 rad from the plan" in replay.off_plan(places, turned)
+    assert replay.off_plan(places, {}) == ""
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.3])
+def test_where_a_plan_leads_is_where_the_deltas_do(scale: float) -> None:
+    here = Pose(np.array([0.2, 0.1, 0.3]), rotation_from_rpy(0.3, 0.9, -1.0))
+    steps, places = wander(8, 5, 14), {"left": here, "right": here}
+    for step in steps:
+        places = replay.after(places, step, scale)
+    for arm, name in enumerate(("left", "right")):
+        end = end_of(here, np.array(steps), arm, scale)
+        assert ways.distance(places[name], end) == pytest.approx((0, 0), abs=1e-9)
 
 
 def test_towards_keeps_to_a_share_of_the_limits_and_arrives() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
-from harness import Operator, spinning, started, wait_for
+from harness import Operator, StandInArm, spinning, started, wait_for
 from std_msgs.msg import String
 from taping import Tape
 from trajectory_msgs.msg import JointTrajectory
@@ -36,16 +36,22 @@ def motion(dims: int, count: int = 10) -> list[np.ndarray]:
 
 
 class Cell:
-    """Simulation and arm node as processes, and an operator."""
+    """Simulation (or a stand-in arm) and arm node as processes, and an operator."""
 
-    def __init__(self, name: str, speed_scale: float, folder: Path, stack: ExitStack) -> None:
+    def __init__(
+        self, name: str, speed_scale: float, folder: Path, stack: ExitStack, simulated: bool
+    ) -> None:
         self.robot = robots.load(name).with_backend("ros2_control")
         self.text = paths.share(f"config/robots/{name}.yaml").read_text(encoding="utf-8")
         rendering = {"MUJOCO_GL": "egl"}
         sim = {"robot": name, "camera_rate_hz": 1.0}
-        stack.enter_context(
-            started("sim_node", sim, folder / "sim.log", extra_environment=rendering)
-        )
+        if simulated:
+            stack.enter_context(
+                started("sim_node", sim, folder / "sim.log", extra_environment=rendering)
+            )
+        else:
+            self.driver = StandInArm(self.robot)
+            stack.enter_context(spinning(self.driver))
         arm = {"robot": name, "backend": "ros2_control", "speed_scale": speed_scale}
         stack.enter_context(started("arm_node", arm, folder / "arm.log"))
         self.operator = Operator(self.robot)
@@ -97,11 +103,14 @@ class Cell:
 
 
 @contextmanager
-def running(name: str, folder: Path, speed_scale: float = 1.0) -> Iterator[Cell]:
+def running(
+    name: str, folder: Path, speed_scale: float = 1.0, simulated: bool = True
+) -> Iterator[Cell]:
     with ExitStack() as stack:
-        cell = Cell(name, speed_scale, folder, stack)
+        cell = Cell(name, speed_scale, folder, stack, simulated)
         with spinning(cell.operator):
-            cell.go_home()
+            # A stand-in stands at its start pose already.
+            cell.go_home() if simulated else cell.enable()
             yield cell
 
 
