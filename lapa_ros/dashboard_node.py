@@ -9,30 +9,37 @@ same authority and safety as any other device's.
 
 from __future__ import annotations
 
+import math
+import os
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from functools import partial
+from typing import Any, NoReturn
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
-from std_msgs.msg import String
+from std_msgs.msg import Float64, String
 
 from lapa_core import robot as robots
-from lapa_core.errors import DataError
 from lapa_core.recording.status import RecorderStatus
+from lapa_core.view import html
+from lapa_core.view import token as tokens
 from lapa_core.view.page import Page
 from lapa_core.view.progress import Progress
 from lapa_ros import interface, runtime
+from lapa_ros.dashboard.buttons import Actions
 from lapa_ros.dashboard.caller import ServiceCaller
 from lapa_ros.dashboard.estop import EstopLine
 from lapa_ros.dashboard.live import LiveView
-from lapa_ros.dashboard.panels import Actions, Panels
+from lapa_ros.dashboard.panels import Panels
 from lapa_ros.params import declare, param
 
 SHOW_PERIOD_S = 0.25
 RECORDER_SILENT_S = 3.0  # it speaks twice a second
 MAX_JOBS = 5
+WARN_PERIOD_S = 5.0
 POLICY = "lapa_ros: policy_node"
 POLICY_FACTS = (
     ("rate_hz", "rate", "Hz"),
@@ -52,7 +59,8 @@ class DashboardParams:
     robot: str = param("wx250s", "robot file: a name in config/robots, or a path")
     host: str = param("127.0.0.1", "address to listen on; any but this one needs a token")
     port: int = param(8080, "TCP port; 0 takes a free one", low=0, high=65535)
-    token: str = param("", "at least 16 characters, or `generate`; empty: none, on loopback only")
+    token: str = param("", "`generate`; one of yours would be seen by everybody: see token_file")
+    token_file: str = param("", "holds a token of at least 16 characters; mode 0600")
     camera_rate_hz: float = param(4.0, "pictures of each camera", low=0.2, high=15.0)
     camera_width: int = param(320, "their width in pixels", low=80, high=1280)
     alive_s: float = param(2.0, "a page silent for so long stops driving", low=0.5, high=10.0)
@@ -70,7 +78,7 @@ class DashboardNode(Node):
             f"lapa · {self.robot.name}",
             p.host,
             p.port,
-            p.token,
+            tokens.given(p.token, p.token_file, os.environ),
             lambda text: log.warning(text, throttle_duration_sec=2),
         )
         self._recorder: tuple[float, RecorderStatus] | None = None
@@ -79,6 +87,7 @@ class DashboardNode(Node):
         self._teleop = ""
         self._policy: dict[str, object] = {}
         self._jobs: dict[str, Progress] = {}
+        self._told_openings: dict[str, float] = {}
         self._estop = EstopLine(self)
         names = (*interface.SERVICES, *interface.RECORDER_SERVICES, *interface.TELEOP_SERVICES)
         self._caller = ServiceCaller(
@@ -91,41 +100,72 @@ class DashboardNode(Node):
             call=self._call,
             estop=self._on_estop,
             instruct=self._instruct,
-            drive=lambda on, client: self._live.switch(on, client),
-            gripper=lambda arm, value, client: self._live.gripper(arm, value, client),
+            drive=lambda on, client: self._live.driving.switch(on, client),
+            gripper=lambda arm, value, client: self._live.driving.gripper(arm, value, client),
         )
         self._panels = Panels(self.page, self.robot, actions, p.camera_width)
         self._live = LiveView(
-            self, self.page, self.robot, self._panels.cameras, p.camera_rate_hz, p.alive_s
-        )
+            self, self.page, self.robot, self._panels.cameras, p.camera_rate_hz, p.alive_s,
+            self._panels.tell,
+        )  # fmt: skip
         self.page.server.on_client_disconnect(self._on_leave)
         self._listen()
         self.create_timer(SHOW_PERIOD_S, self._show)
-        # Not by the logger: it would publish the token on /rosout.
-        print(f"open {self.page.url}", flush=True)
+        self._announce()
+
+    def _announce(self) -> None:
+        """Say where the page is. Not by the logger: it would publish the token on /rosout."""
+        if tokens.exposed(self.params.token):
+            self.get_logger().warning(
+                "the parameter `token` can be read by every user of this computer and every node; "
+                f"use token_file or {tokens.VARIABLE}"
+            )
+        if self.page.url == self.page.address or sys.stdout.isatty():
+            print(f"open {self.page.url}", flush=True)
+        else:  # what reads this may write a log that others can read
+            print(f"open the address with the token in {self.page.url_file()}", flush=True)
 
     def _listen(self) -> None:
-        listen, latched = self.create_subscription, interface.LATCHED_QOS
-        listen(String, interface.AUTHORITY, self._on_authority, latched)
-        listen(String, interface.RECORDER_STATUS, self._on_recorder, latched)
-        listen(String, interface.INSTRUCTION, self._on_instruction, latched)
-        listen(String, interface.TELEOP_STATUS, self._on_teleop, latched)
-        listen(String, interface.PROGRESS, self._on_progress, latched)
-        listen(DiagnosticArray, interface.DIAGNOSTICS, self._on_diagnostics, interface.EVENT_QOS)
+        latched = interface.LATCHED_QOS
+        for topic, react in (
+            (interface.AUTHORITY, self._on_authority),
+            (interface.RECORDER_STATUS, self._on_recorder),
+            (interface.INSTRUCTION, self._on_instruction),
+            (interface.TELEOP_STATUS, self._on_teleop),
+            (interface.PROGRESS, self._on_progress),
+        ):
+            self.create_subscription(String, topic, partial(self._guarded, react), latched)
+        for arm in self.robot.arms:
+            react_to = partial(self._guarded, partial(self._on_opening, arm.name))
+            topic = interface.gripper_target(arm.name)
+            self.create_subscription(Float64, topic, react_to, latched)
+        self.create_subscription(
+            DiagnosticArray, interface.DIAGNOSTICS,
+            partial(self._guarded, self._on_diagnostics), interface.EVENT_QOS,
+        )  # fmt: skip
+
+    def _guarded(self, step: Callable[..., None], *values: Any) -> None:
+        """Whatever anybody publishes, the page and its estop go on."""
+        try:
+            step(*values)
+        except Exception as error:
+            self.get_logger().warning(
+                html.clean(f"not shown: {type(error).__name__}: {error}"),
+                throttle_duration_sec=WARN_PERIOD_S,
+            )
 
     # From topics ---------------------------------------------------------------------------
 
     def _on_authority(self, msg: String) -> None:
         self._authority = interface.parse_authority(msg.data)
         self._live.authority = self._authority[0]
-        if self._authority[0] == "estop":
-            self._live.stop_driving("estop")
+        self._live.driving.authority(*self._authority)
+
+    def _on_opening(self, arm: str, msg: Float64) -> None:
+        self._told_openings[arm] = msg.data
 
     def _on_recorder(self, msg: String) -> None:
-        try:
-            self._recorder = (time.monotonic(), RecorderStatus.from_json(msg.data))
-        except DataError as error:
-            self.get_logger().warning(str(error), throttle_duration_sec=5)
+        self._recorder = (time.monotonic(), RecorderStatus.from_json(msg.data))
 
     def _on_instruction(self, msg: String) -> None:
         self._instruction = msg.data
@@ -134,11 +174,7 @@ class DashboardNode(Node):
         self._teleop = msg.data
 
     def _on_progress(self, msg: String) -> None:
-        try:
-            progress = Progress.from_json(msg.data)
-        except DataError as error:
-            self.get_logger().warning(str(error), throttle_duration_sec=5)
-            return
+        progress = Progress.from_json(msg.data)
         self._jobs.pop(progress.job, None)  # the newest stands last
         self._jobs[progress.job] = progress
         while len(self._jobs) > MAX_JOBS:
@@ -157,38 +193,45 @@ class DashboardNode(Node):
 
     def _call(self, name: str) -> None:
         if name in ("hold", "home", "park"):
-            self._live.stop_driving(name)
+            self._live.driving.stop(name)
         self._caller.press(name)
 
     def _on_estop(self) -> None:
         self._estop.press()
-        self._live.stop_driving("estop")
+        self._live.driving.stop("estop")
 
     def _instruct(self, text: str) -> None:
-        runtime.publish(self, self._instruct_pub, String(data=text.strip()))
+        runtime.publish(self, self._instruct_pub, String(data=html.clean(text).strip()))
 
     def _on_leave(self, client: object) -> None:
-        self._live.left(client.client_id)  # type: ignore[attr-defined]
-        self._panels.show_driving(self._live.drags.driver is not None)
+        self._live.driving.left(client.client_id)  # type: ignore[attr-defined]
+        self._panels.show_driving(self._live.driving.driver is not None)
 
     # To the page ---------------------------------------------------------------------------
 
     def _show(self) -> None:
         somebody = bool(self.page.server.get_clients())
-        self._live.watch(somebody)
+        self._guarded(self._live.watch, somebody)
         if not somebody:
             return
-        show = self._panels
-        show.show_authority(*self._authority)
-        show.show_estop(*self._estop.state)
-        show.show_teleop(self._teleop)
-        show.show_driving(self._live.drags.driver is not None)
+        show, live, guarded = self._panels, self._live, self._guarded
+        guarded(show.show_estop, *self._estop.state)
+        guarded(show.show_authority, *self._authority)
+        guarded(show.show_teleop, self._teleop)
+        guarded(show.show_driving, live.driving.driver is not None)
+        for arm in self.robot.arms:
+            guarded(show.show_opening, arm.name, self._opening(arm.name))
         status = self._recorder_now()
-        show.show_recorder(status)
-        show.show_lights(self._live.health() if status is None else status.streams)
-        show.show_instruction(self._instruction)
-        show.show_policy(self._policy)
-        show.show_jobs(reversed(self._jobs.values()))
+        guarded(show.show_recorder, status)
+        guarded(show.show_lights, live.health() if status is None else status.streams)
+        guarded(show.show_instruction, self._instruction)
+        guarded(show.show_policy, self._policy)
+        guarded(show.show_jobs, reversed(self._jobs.values()))
+
+    def _opening(self, arm: str) -> float | None:
+        """How far the gripper was told to open, else how far it is; None before it is known."""
+        told = self._told_openings.get(arm, math.nan)
+        return told if math.isfinite(told) else self._live.opening(arm)
 
     def _recorder_now(self) -> RecorderStatus | None:
         """What the recorder says, while it is there to say it."""

@@ -18,13 +18,18 @@ def generate_launch_description():
         DeclareLaunchArgument("host", default_value="127.0.0.1", description="address"),
         DeclareLaunchArgument("port", default_value="8080", description="0 takes a free one"),
         DeclareLaunchArgument(
-            "token", default_value="", description="needed on any other host; or `generate`"
+            "token", default_value="", description="`generate`: needed on any other host"
+        ),
+        DeclareLaunchArgument(
+            "token_file", default_value="", description="file with a token of yours, mode 0600"
         ),
     ]
     node = Node(
         package="lapa_ros",
         executable="dashboard_node",
         output="screen",
+        respawn=True,  # there is an estop on it
+        respawn_delay=2.0,
         parameters=[
             launching.params_file("dashboard_node"),
             {
@@ -32,6 +37,7 @@ def generate_launch_description():
                 "host": text("host"),
                 "port": LaunchConfiguration("port"),
                 "token": text("token"),
+                "token_file": text("token_file"),
             },
         ],
     )

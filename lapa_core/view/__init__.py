@@ -8,6 +8,7 @@ scene      those in viser
 pictures   camera pictures small enough for a page
 html       text and lights of the side panels, escaped
 admission  which request may come in: Host, Origin, token
+token      where the token comes from and is kept
 gate       the only port: checks every connection, then passes it on
 page       viser behind the gate
 playback   the clock of a recording that is played

@@ -23,6 +23,8 @@ MIN_TOKEN = 16  # characters
 GENERATE = "generate"
 _TOKEN = re.compile(r"[A-Za-z0-9_.~-]+")  # what stands in a URL as it is
 _METHODS = ("GET", "HEAD")
+# A name or an address, and a port; nothing that two readers could take for two names.
+_HOST = re.compile(r"([a-z0-9_.-]+|\[([0-9a-f:.]+)\])(:[0-9]{1,5})?")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
 _ONCE = ("host", "origin", "cookie", "upgrade", "connection", "sec-websocket-key")
 
@@ -108,7 +110,7 @@ class Admission:
         if not self.loopback and not token:
             raise ConfigError(
                 f"a page on {host} can be reached by others: it needs a token; valid: "
-                f"token:={GENERATE}, or one of yours with at least {MIN_TOKEN} characters"
+                f"token:={GENERATE}, or a token_file with at least {MIN_TOKEN} characters"
             )
         if token and (len(token) < MIN_TOKEN or not _TOKEN.fullmatch(token)):
             raise ConfigError(
@@ -158,11 +160,9 @@ class Admission:
 
 
 def _hostname(host: str) -> str:
-    """The name in a Host header, without port; "" where there is none."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+    """The name in a Host header in lower case, without port; "" where it is none."""
+    match = _HOST.fullmatch(host)
+    return (match[2] or match[1]) if match else ""
 
 
 def _same(given: str, expected: str) -> bool:

@@ -3,7 +3,8 @@
 """Who drags which arm's tool on the page, and whether that counts now. No viewer, no ROS.
 
 Dragging moves a robot, so everything that is not plainly a person's hand ends it: the button let
-go, the page closed or silent, driving switched off, somebody else's page, an estop.
+go, the page closed or silent, driving switched off, somebody else's page, an estop, a hold or a
+joint move whoever asked for it, a handle that is not where the tool is.
 """
 
 from __future__ import annotations
@@ -11,16 +12,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lapa_core.control.compose import Pose
+import numpy as np
+
+from lapa_core.control.compose import Pose, angle_between
 from lapa_core.errors import ConfigError, unknown
 
 OPENING_S = 0.5  # an opening is repeated for so long: one message may be lost
+# How far a page may show the handle from the tool: it draws what it heard a moment ago.
+REACH_M, REACH_RAD = 0.05, 0.3
+ENDED_BY = ("disabled", "moving to")  # how the reasons of a hold and of a joint move begin
+
+
+def ends_driving(state: str, reason: str) -> bool:
+    """Whether an authority leaves nothing to drive: estop, a hold that was asked for, a move."""
+    return state == "estop" or reason.startswith(ENDED_BY)
 
 
 @dataclass
 class _Held:
     client: int
     goal: Pose
+    moved: bool = False
 
 
 class Drags:
@@ -47,22 +59,32 @@ class Drags:
         self.stopped_by = ""
         self._heard_s = now_s
 
-    def grab(self, arm: str, client: int, goal: Pose, now_s: float) -> bool:
-        """A handle is grabbed; whether that counts."""
+    def grab(self, arm: str, client: int, tool: Pose, now_s: float) -> bool:
+        """A handle is grabbed, at the arm's tool; whether that counts."""
         self._known(arm)
         if client != self.driver:
             return False
         self._heard_s = now_s
         self.stopped_by = ""
-        self._held[arm] = _Held(client, goal)
+        self._held[arm] = _Held(client, tool)
         return True
 
-    def move(self, arm: str, client: int, goal: Pose, now_s: float) -> None:
-        """A grabbed handle moves. One that was let go of, or ended from here, does not."""
+    def move(self, arm: str, client: int, goal: Pose, now_s: float) -> bool:
+        """A grabbed handle moves; whether that counts.
+
+        Not of one that was let go of, or ended from here. One that begins far from the tool was
+        shown elsewhere, and ends.
+        """
         held = self._held.get(arm)
-        if held is not None and held.client == client:
-            held.goal = goal
-            self._heard_s = now_s
+        if held is None or held.client != client:
+            return False
+        if not held.moved and not _near(held.goal, goal):
+            del self._held[arm]
+            self.stopped_by = "the handle was not at the tool: grab it again"
+            return False
+        held.goal, held.moved = goal, True
+        self._heard_s = now_s
+        return True
 
     def release(self, arm: str, client: int) -> None:
         """A handle is let go of."""
@@ -103,9 +125,10 @@ class Drags:
             self.stop(f"the page was silent for {self._alive_s:g} s")
         return {arm: held.goal for arm, held in self._held.items()}
 
-    def held(self, arm: str) -> bool:
-        """Whether somebody holds this arm's handle, which then must not be moved for him."""
-        return arm in self._held
+    def held(self, arm: str) -> Pose | None:
+        """Where somebody holds this arm's handle, which then must not be moved for him."""
+        held = self._held.get(arm)
+        return None if held is None else held.goal
 
     def _clear(self) -> None:
         self._held.clear()
@@ -114,3 +137,8 @@ class Drags:
     def _known(self, arm: str) -> None:
         if arm not in self._arms:
             raise ConfigError(unknown("arm", arm, self._arms, "the page"))
+
+
+def _near(tool: Pose, goal: Pose) -> bool:
+    away_m = float(np.linalg.norm(goal.xyz_m - tool.xyz_m))
+    return away_m <= REACH_M and angle_between(tool.rotation, goal.rotation) <= REACH_RAD

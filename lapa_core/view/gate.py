@@ -21,8 +21,11 @@ from lapa_core.errors import ConfigError, DataError
 from lapa_core.view.admission import Admission, Head, Verdict, parse_head
 
 MAX_HEAD = 16 * 1024
-HEAD_TIMEOUT_S = 10.0
-MAX_CONNECTIONS = 64
+HEAD_TIMEOUT_S = 2.0  # for the client; a browser sends it with the connection
+ANSWER_TIMEOUT_S = 10.0  # for viser
+MAX_CONNECTIONS = 64  # of those that were let in
+MAX_STRANGERS = 32  # that were not, or not yet: in all, and of one address
+MAX_OF_ADDRESS = 8  # a browser opens six at a time
 BLOCK = 64 * 1024
 END = b"\r\n\r\n"
 # The page in a frame of another, and its address passed on in Referer: both are refused.
@@ -60,6 +63,8 @@ class Gate:
         self.refused = 0
         self._admission, self._upstream, self._log = admission, upstream, log
         self._connections: set[asyncio.Task[None]] = set()
+        self._strangers: dict[asyncio.StreamWriter, str] = {}  # address of each, oldest first
+        self._admitted = 0
         self._socket = _bound(host, port)
         self.port = int(self._socket.getsockname()[1])
         self._loop = asyncio.new_event_loop()
@@ -87,17 +92,29 @@ class Gate:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        address = _address(writer)
+        self._make_room(address)
+        self._strangers[writer] = address
         self._connections.add(task)
         try:
-            if len(self._connections) > MAX_CONNECTIONS:
-                await self._refuse(writer, Verdict(503, "too many connections"))
-            else:
-                await self._serve(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError):
-            pass  # the client, or viser, went away
+            await self._serve(reader, writer)
+        except (
+            OSError, asyncio.IncompleteReadError, asyncio.TimeoutError, asyncio.CancelledError,
+        ):  # fmt: skip
+            pass  # the client, or viser, went away, or we do
         finally:
+            self._strangers.pop(writer, None)
             self._connections.discard(task)
             writer.close()
+
+    def _make_room(self, address: str) -> None:
+        """Drop the stranger who has waited longest, so that none can keep the owner out."""
+        same = [writer for writer, other in self._strangers.items() if other == address]
+        everybody = list(self._strangers)
+        full = same if len(same) >= MAX_OF_ADDRESS else everybody
+        if full is same or len(everybody) >= MAX_STRANGERS:
+            self._log(f"dropped a silent connection of {self._strangers.pop(full[0])}")
+            full[0].transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -111,8 +128,15 @@ class Gate:
             await self._welcome(writer)
         elif verdict.status:
             await self._refuse(writer, verdict)
+        elif self._admitted >= MAX_CONNECTIONS:
+            await self._refuse(writer, Verdict(503, "too many connections"))
         else:
-            await self._pass_on(head, reader, writer)
+            self._strangers.pop(writer, None)
+            self._admitted += 1
+            try:
+                await self._pass_on(head, reader, writer)
+            finally:
+                self._admitted -= 1
 
     async def _pass_on(
         self, head: Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -120,7 +144,7 @@ class Gate:
         back, forth = await asyncio.open_unix_connection(str(self._upstream), limit=MAX_HEAD)
         try:
             forth.write(_request(head))
-            answer = await asyncio.wait_for(back.readuntil(END), HEAD_TIMEOUT_S)
+            answer = await asyncio.wait_for(back.readuntil(END), ANSWER_TIMEOUT_S)
             if head.upgrade and answer.startswith(b"HTTP/1.1 101 "):
                 writer.write(answer)
                 await _both_ways((reader, forth), (back, writer))
@@ -142,10 +166,14 @@ class Gate:
 
     async def _refuse(self, writer: asyncio.StreamWriter, verdict: Verdict) -> None:
         self.refused += 1
-        peer = writer.get_extra_info("peername")
-        self._log(f"refused {peer[0] if peer else 'a request'}: {verdict.reason}")
+        self._log(f"refused {_address(writer)}: {verdict.reason}")
         text = f"{verdict.status} {HTTPStatus(verdict.status).phrase}: {verdict.reason}"
         await _answer(writer, verdict.status, f"<!doctype html><p>{html.escape(text)}</p>")
+
+
+def _address(writer: asyncio.StreamWriter) -> str:
+    peer = writer.get_extra_info("peername")
+    return str(peer[0]) if peer else "somebody"
 
 
 def _bound(host: str, port: int) -> socket.socket:

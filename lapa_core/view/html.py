@@ -7,8 +7,8 @@ Nothing here decides anything; it says what it is given.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Mapping
-from html import escape
 
 from lapa_core.recording.episode import Finding
 from lapa_core.recording.status import RecorderStatus, StreamHealth
@@ -17,6 +17,7 @@ from lapa_core.view.progress import Progress
 
 LIGHTS = {"green": "#2b9a3e", "yellow": "#e0a100", "red": "#d62222", "grey": "#9a9a9a"}
 MAX_FINDINGS = 8
+MAX_TEXT = 2000  # characters of one text: a page has no use for more
 STATES = {
     "starting": "waiting for streams",
     "idle": "ready",
@@ -27,6 +28,19 @@ STATES = {
     "full": "DISK FULL",
 }
 _BOX = "padding:.45em .7em;margin:0 .75em .5em;border-radius:.3em;"
+
+
+def clean(text: object) -> str:
+    """Text that a page can be sent: what UTF-8 cannot hold would end every connection."""
+    shown = str(text)
+    if len(shown) > MAX_TEXT:
+        shown = f"{shown[:MAX_TEXT]} ..."
+    return shown.encode("utf-8", "replace").decode()
+
+
+def escape(text: object) -> str:
+    """Clean text that is no markup."""
+    return html.escape(clean(text))
 
 
 def box(text: str, colour: tuple[float, float, float], title: str = "") -> str:
@@ -60,7 +74,7 @@ def recorder(status: RecorderStatus | None) -> str:
         f'<span style="font-weight:700;color:{shade}">{escape(STATES[status.state])}</span> '
         f'<span style="float:right">{escape(times)}</span>'
         f'<div style="font-size:1.6em;font-weight:700">{escape(status.counter)}</div>'
-        f"<div>episode {status.episode} · {escape(room)}</div>"
+        f"<div>episode {escape(status.episode)} · {escape(room)}</div>"
         f"<div>{escape(status.instruction)}</div>"
         f'<div style="opacity:.75">{escape(status.message)}</div></div>'
     )
@@ -72,7 +86,7 @@ def lights(streams: Iterable[StreamHealth]) -> str:
     said = '<tr><td></td><td colspan="2">{}</td></tr>'
     for stream in streams:
         wanted = f" of {stream.expected_hz:.0f}" if stream.expected_hz else ""
-        lost = f", {stream.dropped} lost" if stream.dropped else ""
+        lost = f", {escape(stream.dropped)} lost" if stream.dropped else ""
         rows.append(
             f'<tr title="{escape(stream.text)}"><td><span style="color:{LIGHTS[stream.light]}">'
             f"⬤</span></td><td>{escape(stream.topic)}</td>"
@@ -104,7 +118,7 @@ def facts(values: Mapping[str, object]) -> str:
     if not values:
         return note("nothing heard")
     return _table(
-        f"<tr><td>{escape(name)}</td><td>{escape(str(value))}</td></tr>"
+        f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>"
         for name, value in values.items()
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import shutil
 import socket
 import tempfile
@@ -22,20 +23,54 @@ import websockets.asyncio.server as websocket_server
 from viser import _messages
 
 from lapa_core.errors import ConfigError
+from lapa_core.view import token as tokens
 from lapa_core.view.admission import LOOPBACK, Admission
 from lapa_core.view.gate import Gate
 
 MAX_SOCKET_PATH = 100  # of 107 characters that Linux takes
-# viser turns the camera by arrow keys too, and a held key would press a button many times: the
-# first listener ends what repeats, the second ends what viser's hotkeys have already seen.
+# Keys in the browser.
+# - Escape stops the arm wherever the focus is, also in a text: viser's hotkeys keep quiet in every
+#   INPUT, which a checkbox is too. By the button, and by viser's own hotkey, sent anew from where
+#   it listens: either is enough.
+# - A held key would press a button many times: what repeats ends in the first listener.
+# - What the mouse has used gives the focus back, so that the next arrow is a key of the page and
+#   does not move a slider on; one that was reached by Tab keeps its arrows to itself.
+# - viser turns the camera by arrow keys: they end once its hotkeys have seen them.
 KEYS_SCRIPT = """
+window.lapaEstop = ESTOP_ID;
 if (!window.lapaKeys) {
   window.lapaKeys = true;
-  const ours = ["ArrowRight", "ArrowLeft", "Escape", "KeyR", "KeyU"];
+  const ours = ["ArrowRight", "ArrowLeft", "KeyR", "KeyU"];
+  const root = document.documentElement;
+  const role = (element) => element?.getAttribute?.("role") || "";
+  const slides = (element) => element?.closest?.(".mantine-Slider-root");
   window.addEventListener("keydown", (event) => {
-    if (event.repeat && ours.includes(event.code)) event.stopImmediatePropagation();
+    if (event.key === "Escape" && event.isTrusted && window.lapaEstop) {
+      event.stopImmediatePropagation();
+      if (event.repeat) return;
+      const button = document.getElementById(window.lapaEstop);
+      if (button) button.click();
+      const escape = {key: "Escape", code: "Escape", bubbles: true, cancelable: true};
+      root.dispatchEvent(new KeyboardEvent("keydown", escape));
+    } else if (event.repeat && ours.includes(event.code)) event.stopImmediatePropagation();
   }, true);
-  document.documentElement.addEventListener("keydown", (event) => {
+  const giveBack = () => setTimeout(() => {
+    const element = document.activeElement;
+    const list = role(element) === "combobox";
+    const open = list && element.getAttribute("aria-expanded") === "true";
+    if (slides(element) || element?.type === "checkbox" || (list && !open))
+      element.blur();
+  });
+  for (const name of ["click", "pointerup", "mouseup"])
+    window.addEventListener(name, giveBack, true);
+  window.addEventListener("keyup", (event) => {
+    const used = {combobox: ["Enter"], "": [" "]}[role(event.target)] || [];
+    if (used.includes(event.key)) giveBack();
+  }, true);
+  document.body.addEventListener("keydown", (event) => {
+    if (event.code.startsWith("Arrow") && slides(event.target)) event.stopPropagation();
+  });
+  root.addEventListener("keydown", (event) => {
     if (event.code.startsWith("Arrow") && event.target.tagName !== "INPUT"
         && event.target.tagName !== "TEXTAREA") event.stopPropagation();
   });
@@ -49,6 +84,7 @@ class Page:
     Attributes:
         server: viser's.
         url: where to open it, with the token where one is needed.
+        address: the same without the token.
     """
 
     def __init__(
@@ -80,12 +116,24 @@ class Page:
         self.server.gui.configure_theme(show_logo=False, show_share_button=False)
         shown = "localhost" if host in LOOPBACK else f"[{host}]" if ":" in host else host
         query = f"?token={self.admission.token}" if self.admission.token else ""
-        self.url = f"http://{shown}:{self.gate.port}/{query}"
+        self.address = f"http://{shown}:{self.gate.port}/"
+        self.url = self.address + query
 
-    def take_keys(self) -> None:
-        """Keep viser's camera from turning by the keys that press our buttons."""
+    def url_file(self) -> Path:
+        """A file with the address and the token that only this user can open, while it is open."""
+        file = self._folder / "url"
+        tokens.write_secret(file, f"{self.url}\n")
+        return file
+
+    def take_keys(self, estop: str = "") -> None:
+        """Make the keys of the page its own: see `KEYS_SCRIPT`.
+
+        Args:
+            estop: id of the button that Escape presses, or "" where there is none.
+        """
         # Sent as viser itself sends scripts for its plots; every later page gets it too.
-        message = _messages.RunJavascriptMessage(source=KEYS_SCRIPT)
+        script = KEYS_SCRIPT.replace("ESTOP_ID", json.dumps(estop))
+        message = _messages.RunJavascriptMessage(source=script)
         self.server._websock_server.queue_message(message)
 
     def close(self) -> None:

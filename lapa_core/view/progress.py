@@ -50,7 +50,9 @@ class Progress:
                 float(values["total"]),
                 str(values.get("text", "")),
             )
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (
+            ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError,
+        ) as error:  # fmt: skip
             raise DataError(f"not a progress message: {error}") from None
         if not math.isfinite(progress.done) or not math.isfinite(progress.total):
             raise DataError("not a progress message: its numbers are not finite")

@@ -29,6 +29,7 @@ UNKNOWN: Colour = (0.6, 0.6, 0.6)  # nobody has announced an authority yet
 MOVING = ("policy", "teleop")
 BOX_COLOUR: Colour = (0.35, 0.65, 0.95)
 TABLE_COLOUR: Colour = (0.55, 0.50, 0.45)
+MAX_DELTA = 10.0  # m or rad; a step of an arm is a hundredth of it
 TABLE_MARGIN_M = 0.1  # around the bases and workspaces that stand on it
 
 
@@ -71,7 +72,7 @@ def predicted(chunk: ActionChunk, robot: Robot, arm: Arm, start: Pose) -> list[P
         start: pose in the arm's base, as are the results.
 
     Raises:
-        DataError: another frame, or a dimension of the arm is missing.
+        DataError: another frame, a dimension of the arm is missing, or no step of any arm.
     """
     if chunk.frame_id not in (valid := ("", robot.base_frame, robot.world_frame)):
         raise DataError(unknown("frame_id", chunk.frame_id, valid, "the chunk"))
@@ -79,6 +80,8 @@ def predicted(chunk: ActionChunk, robot: Robot, arm: Arm, start: Pose) -> list[P
         if name not in chunk.names:
             raise DataError(unknown("dimension", name, chunk.names, "the chunk"))
     deltas = chunk.deltas[:, [chunk.names.index(n) for n in names]]
+    if not np.all(np.abs(deltas) < MAX_DELTA):  # nor where it is not a number
+        raise DataError(f"a delta of the chunk is not finite, or beyond {MAX_DELTA:g} m or rad")
     if chunk.frame_id == robot.world_frame:
         deltas = in_axes(deltas, arm.base_rotation.T)
     poses = [start]

@@ -3,8 +3,10 @@
 """What `dashboard_node` is made of: topics on one side, the page of `lapa_core.view` on the other.
 
 taps     streams that are looked at, not listened to
-live     the robot, its pictures and the drag handles, twenty times a second while a page is open
+live     the robot and its pictures, twenty times a second while a page is open
+driving  the drag handles, and the goals that go out for them
 caller   services: asynchronous, with a deadline, the answer shown
 estop    the estop, on a way of its own
-panels   buttons, keys, texts
+buttons  buttons and keys, and what each asks for
+panels   where they stand, inputs, texts
 """

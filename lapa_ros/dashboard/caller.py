@@ -51,8 +51,11 @@ class ServiceCaller:
     def _answered(self, name: str, number: int, future: Future) -> None:
         with self._lock:
             awaited = self._book.answered(name, number)
-        response = future.result()
-        if awaited and response is not None:
+        if not awaited:
+            return
+        if (error := future.exception()) is not None:  # an answer that cannot be read
+            self._tell(name, f"{type(error).__name__}: {error}", "bad")
+        elif (response := future.result()) is not None:
             self._tell(name, response.message, "good" if response.success else "bad")
 
     def _watch(self) -> None:

@@ -19,6 +19,7 @@ from rclpy.task import Future
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from lapa_core.view import html
 from lapa_core.view.stopping import EstopWatch, Phase
 from lapa_ros import interface
 
@@ -75,10 +76,14 @@ class EstopLine:
         self._node.destroy_node()
 
     def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except (ExternalShutdownException, ShutdownException):
-            return
+        while self._node.context.ok():
+            try:
+                self._executor.spin()
+                return
+            except (ExternalShutdownException, ShutdownException):
+                return
+            except Exception as error:  # whatever it was, the next press must still go out
+                self._node.get_logger().error(html.clean(f"{type(error).__name__}: {error}"))
 
     def _send_if_due(self) -> None:
         with self._lock:

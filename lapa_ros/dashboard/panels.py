@@ -1,6 +1,6 @@
 # Copyright (c) 2026 lapa_ros contributors
 # SPDX-License-Identifier: MIT
-"""Buttons, keys and texts of the page. What they do is given by the node; nothing is decided here.
+"""The page around the robot: panels, inputs, texts. Nothing is decided here.
 
 Callbacks are `async`, so that they run in viser's event loop in the order of the presses, and none
 of them waits for anything.
@@ -8,8 +8,9 @@ of them waits for anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Iterable
 from typing import Any
 
 import viser
@@ -21,40 +22,21 @@ from lapa_core.view.page import Page
 from lapa_core.view.pictures import CameraPanel
 from lapa_core.view.progress import Progress
 from lapa_core.view.stopping import Phase
+from lapa_ros.dashboard.buttons import (
+    ARM_BUTTONS,
+    ARM_GROUPS,
+    KEYS,
+    RECORDER_BUTTONS,
+    Actions,
+    add_buttons,
+    add_group,
+    caller,
+)
 
 PANEL_PX = 330
 CHOOSE = "(choose a task)"
-# service, label, hint, colour, icon
-ARM_BUTTONS = (
-    ("enable", "Enable", "let policy and teleoperation move the arm", "green", "PLAYER_PLAY"),
-    ("hold", "Hold", "hold still, disabled", "yellow", "HAND_STOP"),
-    ("reset", "Reset estop", "leave estop; the arm stays disabled", "gray", "RESTORE"),
-)
-# Label -> what each of its buttons calls.
-ARM_GROUPS = {
-    "Move slowly to": {"Home": "home", "Park": "park"},
-    "Teleoperation": {"Take over": "teleop/take_over", "Hand back": "teleop/hand_back"},
-}
-RECORDER_BUTTONS = (
-    ("recorder/start", "Record (R)", "begin an episode", "red", "PLAYER_RECORD"),
-    ("recorder/save", "Save (→)", "end it: a success", "green", "DEVICE_FLOPPY"),
-    ("recorder/fail", "Save as failure", "end it: kept, but not a success", "orange", "MOOD_SAD"),
-    ("recorder/redo", "Redo (←)", "throw it away and begin anew", "yellow", "REPEAT"),
-    ("recorder/undo_last", "Undo last (U)", "discard the last saved one", "gray", "ARROW_BACK_UP"),
-    (
-        "recorder/stop",
-        "Stop session",
-        "no further episode begins by itself",
-        "gray",
-        "PLAYER_STOP",
-    ),
-)
-KEYS = (
-    ("arrowright", "recorder/save"),
-    ("arrowleft", "recorder/redo"),
-    ("R", "recorder/start"),
-    ("U", "recorder/undo_last"),
-)
+OPENING_STEP = 0.02
+TOUCHED_S = 2.0  # for so long the gripper's slider stays where a person has put it
 NOTICE_COLOURS = {"good": "green", "bad": "red"}
 NOTICE_S = {"good": 4.0, "bad": 10.0}
 ESTOP_COLOURS: dict[Phase, tuple[float, float, float]] = {
@@ -64,25 +46,6 @@ ESTOP_COLOURS: dict[Phase, tuple[float, float, float]] = {
 }
 
 
-@dataclass(frozen=True)
-class Actions:
-    """What the page may ask for. All return at once and may be called from any thread.
-
-    Attributes:
-        call: a service by name.
-        estop: stop the arm.
-        instruct: tell the robot what to do, in words.
-        drive: (on, client) let this page move the arms by their handles.
-        gripper: (arm, opening, client).
-    """
-
-    call: Callable[[str], None]
-    estop: Callable[[], None]
-    instruct: Callable[[str], None]
-    drive: Callable[[bool, int], None]
-    gripper: Callable[[str, float, int], None]
-
-
 class Panels:
     """The page around the 3-D scene. `show_*` may be called from one thread."""
 
@@ -90,6 +53,8 @@ class Panels:
         self._server = page.server
         gui = page.server.gui
         self._tasks: tuple[str, ...] = ()
+        self._sliders: dict[str, viser.GuiSliderHandle] = {}
+        self._touched_s: dict[str, float] = {}
         left = gui.add_panel()
         with left.add_tab("Arm", viser.Icon.ROBOT):
             self._stop_and_arm(gui, robot, actions)
@@ -111,11 +76,12 @@ class Panels:
         with gui.add_folder("Recording"):
             self._recording(gui, actions)
         self._keys(gui, actions)
-        page.take_keys()
+        page.take_keys(self._stop_id)
 
     def _stop_and_arm(self, gui: viser.GuiApi, robot: Robot, actions: Actions) -> None:
         stop = gui.add_button("ESTOP (Esc)", color="red", icon=viser.Icon.HAND_STOP)
-        gui.add_html(html.big_button(stop._impl.uuid))
+        self._stop_id = stop._impl.uuid
+        gui.add_html(html.big_button(self._stop_id))
 
         @stop.on_click
         async def _(event: viser.GuiEvent[Any]) -> None:
@@ -124,9 +90,9 @@ class Panels:
         self._estop = gui.add_html("")
         self._authority = gui.add_html(html.authority("", ""))
         self._teleop = gui.add_html("")
-        _buttons(gui, ARM_BUTTONS, actions)
+        add_buttons(gui, ARM_BUTTONS, actions)
         for label, calls in ARM_GROUPS.items():
-            _group(gui, label, calls, actions)
+            add_group(gui, label, calls, actions)
         self._drive = gui.add_checkbox(
             "Drive by dragging", False, hint="show a handle at each tool; letting go stops the arm"
         )
@@ -140,16 +106,22 @@ class Panels:
             self._gripper(gui, arm.name, actions)
 
     def _gripper(self, gui: viser.GuiApi, arm: str, actions: Actions) -> None:
-        slider = gui.add_slider(f"{arm} gripper", 0.0, 1.0, 0.02, 1.0, hint="0 closed, 1 open")
+        """At 0 and locked until somebody tells how far the gripper is open: see `show_opening`."""
+        slider = gui.add_slider(
+            f"{arm} gripper", 0.0, 1.0, OPENING_STEP, 0.0, disabled=True, hint="0 closed, 1 open"
+        )
+        self._sliders[arm] = slider
 
         @slider.on_update
         async def _(event: viser.GuiEvent[Any]) -> None:
-            if event.client_id is not None:
-                actions.gripper(arm, float(slider.value), event.client_id)
+            if event.client_id is None or slider.disabled:
+                return
+            if actions.gripper(arm, float(slider.value), event.client_id):
+                self._touched_s[arm] = time.monotonic()
 
     def _recording(self, gui: viser.GuiApi, actions: Actions) -> None:
         self._recorder = gui.add_html(html.recorder(None))
-        _buttons(gui, RECORDER_BUTTONS, actions)
+        add_buttons(gui, RECORDER_BUTTONS, actions)
         self._choice = gui.add_dropdown("Task", (CHOOSE,), initial_value=CHOOSE)
         self._words = gui.add_text("Instruction", "", multiline=True)
         give = gui.add_button("Set instruction", icon=viser.Icon.SEND)
@@ -159,7 +131,7 @@ class Panels:
         async def _(event: viser.GuiEvent[Any]) -> None:
             if event.client_id is not None and self._choice.value != CHOOSE:
                 self._words.value = self._choice.value
-                actions.instruct(self._choice.value)
+                actions.instruct(str(self._choice.value))
 
         @give.on_click
         async def _(event: viser.GuiEvent[Any]) -> None:
@@ -178,7 +150,7 @@ class Panels:
         for key, name in KEYS:
             label, hint = labels[name]
             command = gui.add_command(label.split(" (")[0], description=hint, hotkey=key)
-            command.on_trigger(_caller(actions, name))
+            command.on_trigger(caller(actions, name))
 
     # What is shown -------------------------------------------------------------------------
 
@@ -200,6 +172,22 @@ class Panels:
         if self._drive.value != on:
             self._drive.value = on
 
+    def show_opening(self, arm: str, opening: float | None) -> None:
+        """How far a gripper was told to open, or is open, unless a person is moving its slider.
+
+        So a person begins where the gripper is, and the first touch opens nothing.
+        """
+        slider = self._sliders[arm]
+        known = opening is not None and math.isfinite(opening)
+        if slider.disabled == known:
+            slider.disabled = not known
+        if opening is None or not known:
+            return
+        shown = round(round(min(1.0, max(0.0, opening)) / OPENING_STEP) * OPENING_STEP, 2)
+        touched = time.monotonic() - self._touched_s.get(arm, -TOUCHED_S) < TOUCHED_S
+        if slider.value != shown and not touched:
+            slider.value = shown
+
     def show_recorder(self, status: RecorderStatus | None) -> None:
         """State, counter, task list."""
         self._recorder.content = html.recorder(status)
@@ -207,7 +195,10 @@ class Panels:
             self._findings.content = html.findings(status.findings)
             if status.tasks != self._tasks:
                 self._tasks = status.tasks
-                self._choice.options = (CHOOSE, *status.tasks)
+                # Different ones that look alike once cleaned would be one.
+                self._choice.options = tuple(
+                    dict.fromkeys((CHOOSE, *map(html.clean, status.tasks)))
+                )
 
     def show_instruction(self, text: str) -> None:
         """What the robot was told."""
@@ -229,29 +220,8 @@ class Panels:
         """Show a notification on every open page."""
         for client in self._server.get_clients().values():
             client.add_notification(
-                title, body, auto_close_seconds=NOTICE_S[level], color=NOTICE_COLOURS[level]
+                html.clean(title),
+                html.clean(body),
+                auto_close_seconds=NOTICE_S[level],
+                color=NOTICE_COLOURS[level],
             )
-
-
-def _buttons(
-    gui: viser.GuiApi, buttons: Iterable[tuple[str, str, str, Any, str]], actions: Actions
-) -> None:
-    for name, label, hint, colour, icon in buttons:
-        button = gui.add_button(label, hint=hint, color=colour, icon=getattr(viser.Icon, icon))
-        button.on_click(_caller(actions, name))
-
-
-def _group(gui: viser.GuiApi, label: str, calls: dict[str, str], actions: Actions) -> None:
-    group = gui.add_button_group(label, tuple(calls))
-
-    @group.on_click
-    async def _(event: viser.GuiEvent[Any]) -> None:
-        actions.call(calls[group.value])
-
-
-def _caller(actions: Actions, name: str) -> Callable[[Any], Any]:
-    async def call(event: object) -> None:
-        del event
-        actions.call(name)
-
-    return call

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import socket
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from lapa_core.errors import ConfigError, DataError
+from lapa_core.view import gate as gates
+from lapa_core.view import token as tokens
 from lapa_core.view.admission import GENERATE, Admission, Head, parse_head
 from lapa_core.view.page import Page
 
@@ -72,7 +75,13 @@ def test_the_page_comes_through_the_gate_and_into_no_frame(page: Page) -> None:
     assert "X-Frame-Options: DENY" in answer and "frame-ancestors 'none'" in answer
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "10.0.0.7", "", "[::"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("evil.example", "evil.example:8080", "10.0.0.7", "", "[::", "localhost."),
+        *("evil@localhost", "localhost, evil", "localhost:1, evil", "localhost:", "[localhost]"),
+    ],
+)
 def test_another_name_for_this_computer_is_refused(page: Page, host: str) -> None:
     """DNS rebinding: the page of evil.example asks evil.example, which now is 127.0.0.1."""
     raw = f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"
@@ -241,3 +250,69 @@ def test_no_page_may_ask_for_a_public_address(page: Page) -> None:
     handlers = page.server._websock_server._incoming_handlers
     assert _messages.ShareUrlRequest not in handlers
     assert _messages.GuiUpdateMessage in handlers
+
+
+def test_strangers_cannot_keep_the_owner_out(guarded: Page) -> None:
+    """Connections that say nothing, more than there is room for: the oldest of them go."""
+    address = ("127.0.0.2", guarded.gate.port)
+    with contextlib.ExitStack() as stack:
+        for number in range(gates.MAX_CONNECTIONS + gates.MAX_STRANGERS):
+            silent = stack.enter_context(socket.create_connection(address, timeout=10))
+            silent.sendall(b"GET / HT")
+            if number % gates.MAX_STRANGERS == 0:
+                assert status(get(guarded, f"/?token={TOKEN}")) == 200
+        assert status(get(guarded, f"/?token={TOKEN}")) == 200
+        assert len(guarded.gate._strangers) <= gates.MAX_OF_ADDRESS
+        with contextlib.suppress(ConnectionResetError):
+            assert silent.recv(1) == b"", "the newest is dropped too, when its time is over"
+
+
+def test_those_let_in_have_a_limit_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "MAX_CONNECTIONS", 2)
+    page = Page("test")
+    here = f"localhost:{page.gate.port}"
+    try:
+        with contextlib.ExitStack() as stack:
+            for _ in range(2):
+                stack.enter_context(
+                    connect(f"ws://{here}", origin=f"http://{here}", subprotocols=[PROTOCOL])
+                )
+            assert status(get(page)) == 503
+    finally:
+        page.close()
+
+
+def test_a_token_comes_from_a_file_that_nobody_else_can_read(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    tokens.write_secret(file, f"{TOKEN}\n")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert tokens.given("", str(file), {}) == TOKEN
+    for mode in (0o640, 0o604):
+        file.chmod(mode)
+        with pytest.raises(ConfigError, match=f"{mode:04o}.*valid: .*mode 0600"):
+            tokens.given("", str(file), {})
+    file.chmod(0o600)
+    os.truncate(file, 0)
+    with pytest.raises(ConfigError, match="empty"):
+        tokens.given("", str(file), {})
+    with pytest.raises(ConfigError, match=r"token_file .*No such file"):
+        tokens.given("", str(tmp_path / "none"), {})
+
+
+def test_a_token_is_given_in_one_way() -> None:
+    variable = {tokens.VARIABLE: TOKEN}
+    assert tokens.given("", "", variable) == TOKEN
+    assert tokens.given(GENERATE, "", {}) == GENERATE and tokens.given("", "", {}) == ""
+    with pytest.raises(ConfigError, match=f"token and {tokens.VARIABLE} are set; valid: one"):
+        tokens.given(GENERATE, "", variable)
+    assert tokens.exposed(TOKEN) and not tokens.exposed(GENERATE) and not tokens.exposed("")
+
+
+def test_the_address_with_the_token_is_kept_for_this_user_alone() -> None:
+    page = Page("test", token=GENERATE)
+    file = page.url_file()
+    assert file.read_text().strip() == page.url and page.admission.token in page.url
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert page.admission.token not in page.address
+    page.close()
+    assert not file.exists()

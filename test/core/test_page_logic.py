@@ -4,16 +4,21 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
+from lapa_core import robot as robots
 from lapa_core.control.compose import Pose
 from lapa_core.errors import ConfigError, DataError
 from lapa_core.recording.episode import Finding
 from lapa_core.recording.status import RecorderStatus, StreamHealth
-from lapa_core.view import html
+from lapa_core.rotation import rotation_from_rpy
+from lapa_core.types import ActionChunk
+from lapa_core.view import html, space
 from lapa_core.view.calls import CallBook
-from lapa_core.view.drag import OPENING_S, Drags
+from lapa_core.view.drag import OPENING_S, REACH_M, Drags, ends_driving
 from lapa_core.view.health import PolledRates
 from lapa_core.view.playback import PlayClock
 from lapa_core.view.progress import Progress
@@ -42,13 +47,14 @@ def test_a_goal_is_asked_for_from_grab_to_release(drags: Drags) -> None:
     assert xs(drags, 10.0) == {}
     assert drags.grab("left", ME, at(0.2), 10.1)
     assert xs(drags, 10.1) == {"left": 0.2}
-    drags.move("left", ME, at(0.3), 10.2)
+    assert drags.move("left", ME, at(0.24), 10.2)
+    assert drags.move("left", ME, at(0.3), 10.2), "once it has begun it may go anywhere"
     drags.grab("right", ME, at(0.5), 10.2)
     assert xs(drags, 10.3) == {"left": 0.3, "right": 0.5}
-    assert drags.held("left")
+    assert drags.held("left") is not None
     drags.release("left", ME)
     assert xs(drags, 10.3) == {"right": 0.5}
-    assert not drags.held("left")
+    assert drags.held("left") is None
     drags.move("left", ME, at(0.9), 10.4)  # an update that comes late
     assert xs(drags, 10.4) == {"right": 0.5}
 
@@ -66,6 +72,28 @@ def test_only_the_page_that_switched_it_on_drives(drags: Drags) -> None:
     assert xs(drags, 10.3) == {}
     drags.move("left", ME, at(0.9), 10.4)
     assert xs(drags, 10.4) == {}
+
+
+@pytest.mark.parametrize("how", ["far", "turned", "no number"])
+def test_a_drag_that_begins_elsewhere_than_at_the_tool_is_none(drags: Drags, how: str) -> None:
+    goal = {
+        "far": at(0.2 + 1.1 * REACH_M),
+        "turned": Pose(at(0.2).xyz_m, rotation_from_rpy(0.0, 0.0, 0.35)),
+        "no number": at(float("nan")),
+    }[how]
+    drags.grab("left", ME, at(0.2), 10.0)
+    assert not drags.move("left", ME, goal, 10.1)
+    assert xs(drags, 10.1) == {} and "not at the tool" in drags.stopped_by
+    assert not drags.move("left", ME, at(0.2), 10.2), "it has to be grabbed anew"
+    assert drags.grab("left", ME, at(0.2), 10.3) and drags.move("left", ME, at(0.21), 10.3)
+
+
+def test_only_what_the_arm_follows_can_be_driven() -> None:
+    for reason in ("disabled: hold requested", "moving to start"):
+        assert ends_driving("hold", reason)
+    for reason in ("enabled: waiting for a chunk", "arrived at start; waiting for a chunk", ""):
+        assert not ends_driving("hold", reason)
+    assert ends_driving("estop", "x") and not ends_driving("teleop", "following teleop")
 
 
 def test_nothing_is_asked_for_while_driving_is_off() -> None:
@@ -225,21 +253,68 @@ def test_progress_comes_back_and_nonsense_is_refused() -> None:
     assert Progress.from_json(told.to_json()) == told
     assert told.share == 0.25 and Progress("x", 3.0, 0.0).share == 0.0
     for bad in ("", "[]", "{}", '{"job": "a", "done": "b", "total": 1}', "3",
-                '{"job": "a", "done": NaN, "total": 1}'):  # fmt: skip
+                '{"job": "a", "done": NaN, "total": 1}', "[" * 200_000,
+                f'{{"job": "a", "done": {10**400}, "total": 1}}'):  # fmt: skip
         with pytest.raises(DataError, match="not a progress message"):
             Progress.from_json(bad)
 
 
+def test_a_recorders_status_comes_back_and_nonsense_is_refused() -> None:
+    """Each field in turn is replaced by what it cannot be; the page shows the rest as text."""
+    good = json.loads(STATUS.to_json())
+    assert RecorderStatus.from_json(json.dumps(good)) == STATUS
+    places = [(good, name) for name in good]
+    places += [(good[part][0], name) for part in ("streams", "findings") for name in good[part][0]]
+    refused = 0
+    for place, name in places:
+        kept = place[name]
+        for bad in (None, EVIL, [], {}, [None], [{}], -1, 1.5, 1e999, 10**400, True, "\ud800"):
+            place[name] = bad
+            try:
+                status = RecorderStatus.from_json(json.dumps(good))
+            except DataError:
+                refused += 1
+                continue
+            shown = (
+                html.recorder(status)
+                + html.lights(status.streams)
+                + html.findings(status.findings)
+            )
+            assert "<img" not in shown
+            shown.encode()
+        place[name] = kept
+    assert refused > 8 * len(places)
+    for text in ("", "[]", "null", "3", "{}", "[" * 200_000, json.dumps(good | {"more": 1})):
+        with pytest.raises(DataError, match="not a recorder status"):
+            RecorderStatus.from_json(text)
+
+
+def test_what_no_page_can_be_sent_is_replaced() -> None:
+    assert html.note("a\ud800b").encode() and "a?b" in html.note("a\ud800b")
+    assert len(html.clean(10_000_000 * "x")) < 3000
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_a_path_that_is_none_is_not_drawn(value: float) -> None:
+    robot = robots.load("wx250s")
+    deltas = np.zeros((2, 7))
+    deltas[1, 3] = value
+    chunk = ActionChunk(robot.dimensions, deltas, np.arange(2.0), 0)
+    with pytest.raises(DataError, match="not finite"):
+        space.predicted(chunk, robot, robot.arms[0], at(0.2))
+
+
 EVIL = '<img src=x onerror="alert(1)">'
+STATUS = RecorderStatus(
+    "recording", 3, 37, 150, EVIL, (EVIL,), EVIL, 1.0, 2.0, EVIL, 5.0, 6.0, EVIL,
+    (StreamHealth(EVIL, 1.0, 2.0, 3, 4, "red", EVIL),),
+    (Finding(EVIL, EVIL, 0.0, 1.0, EVIL),),
+)  # fmt: skip
 
 
 def test_nothing_from_a_topic_becomes_markup() -> None:
     """Whoever may publish a sentence must not get a script into the page of a robot."""
-    status = RecorderStatus(
-        "recording", 3, 37, 150, EVIL, (EVIL,), EVIL, 1.0, 2.0, EVIL, 5.0, 6.0, EVIL,
-        (stream := StreamHealth(EVIL, 1.0, 2.0, 3, 4, "red", EVIL),),
-        (finding := Finding(EVIL, EVIL, 0.0, 1.0, EVIL),),
-    )  # fmt: skip
+    status, stream, finding = STATUS, STATUS.streams[0], STATUS.findings[0]
     shown = [
         html.authority("hold", EVIL), html.authority(EVIL, EVIL), html.recorder(status),
         html.lights([stream]), html.findings([finding]), html.facts({EVIL: EVIL}),

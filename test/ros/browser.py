@@ -50,7 +50,10 @@ def address_of(node: NodeProcess) -> str:
 
     def told() -> str:
         assert node.running(), node.last_lines()
-        match = re.search(r"open (http\S+)", node.log.read_text(errors="replace"))
+        log = node.log.read_text(errors="replace")
+        if match := re.search(r"open the address with the token in (\S+)", log):
+            return Path(match[1]).read_text().strip()
+        match = re.search(r"open (http\S+)", log)
         return match[1] if match else ""
 
     return str(wait_for(told, "the address of the page", deadline_s=40.0))

@@ -4,106 +4,28 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from browser import address_of
-from geometry_msgs.msg import PoseStamped
 from harness import StandInCamera, spinning, started, wait_for
 from page_client import PageClient
+from page_rest import ARM, ROBOT, TOOL, Rest, status
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
-from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64, String
-from std_srvs.srv import Trigger
+from std_msgs.msg import Float64
 
-from lapa_core import robot as robots
-from lapa_core.recording.episode import Finding
-from lapa_core.recording.status import RecorderStatus, StreamHealth
+from lapa_core.types import ActionChunk
 from lapa_core.view.progress import Progress
 from lapa_ros import convert, interface
 from lapa_ros.dashboard_node import DashboardNode
 
-ROBOT = robots.load("wx250s")
-ARM = ROBOT.arms[0].name
-
-
-class Rest(Node):
-    """The other nodes as the page sees them: services that answer, or hang, and what they say."""
-
-    def __init__(self) -> None:
-        super().__init__("rest")
-        self.called: list[str] = []
-        self.hanging = threading.Event()  # set: services answer
-        self.hanging.set()
-        self.goals: list[tuple[float, PoseStamped]] = []
-        self.openings: list[float] = []
-        self.instructions: list[str] = []
-        q = interface
-        for name in ("enable", "estop", "reset", "home", "recorder/save", "recorder/redo"):
-            self.create_service(Trigger, name, lambda _, r, n=name: self._serve(n, r))
-        latched = q.LATCHED_QOS
-        self._authority = self.create_publisher(String, q.AUTHORITY, latched)
-        self._recorder = self.create_publisher(String, q.RECORDER_STATUS, latched)
-        self._progress = self.create_publisher(String, q.PROGRESS, latched)
-        self._joints = self.create_publisher(
-            JointState, ROBOT.arms[0].joint_states, q.SENSOR_PUB_QOS
-        )
-        self._pose = self.create_publisher(PoseStamped, q.ee_pose(ARM), q.SENSOR_PUB_QOS)
-        listen = self.create_subscription
-        listen(PoseStamped, q.teleop_goal(ARM), self._on_goal, q.EVENT_QOS)
-        listen(Float64, q.teleop_gripper(ARM), lambda m: self.openings.append(m.data), q.EVENT_QOS)
-        listen(String, q.INSTRUCTION, lambda m: self.instructions.append(m.data), latched)
-        self.create_timer(0.02, self._move)
-
-    def says(self, authority: str) -> None:
-        self._authority.publish(String(data=authority))
-
-    def reports(self, status: RecorderStatus) -> None:
-        self._recorder.publish(String(data=status.to_json()))
-
-    def works(self, progress: Progress) -> None:
-        self._progress.publish(String(data=progress.to_json()))
-
-    def _serve(self, name: str, response: Trigger.Response) -> Trigger.Response:
-        self.called.append(name)
-        self.hanging.wait(10.0)
-        response.success = name != "recorder/redo"
-        response.message = f"{name} <done>"
-        if name == "estop":
-            self.says("estop: service called")
-        return response
-
-    def _on_goal(self, msg: PoseStamped) -> None:
-        self.goals.append((time.monotonic(), msg))
-
-    def _move(self) -> None:
-        now = self.get_clock().now().nanoseconds
-        arm = ROBOT.arms[0]
-        names = (*arm.joints, arm.gripper.joint)
-        position = np.append(arm.start_rad, arm.gripper.open)
-        msg = convert.joint_state_msg(names, position, np.zeros(len(names)), now)
-        self._joints.publish(msg)
-        wxyz = np.array([1.0, 0.0, 0.0, 0.0])
-        self._pose.publish(convert.pose_msg(np.array([0.3, 0, 0.15]), wxyz, arm.base_frame, now))
-
-
-def status(**changes: Any) -> RecorderStatus:
-    """What a recorder says."""
-    values: dict[str, Any] = {
-        "state": "recording", "episode": 37, "saved": 37, "episodes": 150, "instruction": "stack",
-        "tasks": ("stack", "sort"), "operator": "", "elapsed_s": 3.2, "reset_left_s": 0.0,
-        "folder": "/data", "free_gb": 80.0, "minutes_left": 90.0, "message": "recording",
-        "streams": (StreamHealth("/cam", 12.0, 30.0, 99, 0, "red", "12 Hz instead of 30"),),
-        "findings": (Finding("rate", "/cam", 1.5, 3.0, "12 Hz instead of 30 Hz"),),
-    }  # fmt: skip
-    return RecorderStatus(**{**values, **changes})
+EVIL = "<img src=x onerror=alert(1)>"
 
 
 class Setting:
@@ -209,14 +131,27 @@ def test_what_is_told_is_shown(setting: Setting, page: PageClient) -> None:
     assert not page.shows("37 of 150"), "what it said last is no longer true"
 
 
-def goals_from(setting: Setting, page: PageClient) -> None:
-    """Switch driving on, grab, and wait until goals come."""
+def grabs(setting: Setting, page: PageClient) -> bool:
+    """Grab the handle and pull it; whether goals come. None do until the tool has been heard."""
+    page.drag(ARM, "start", TOOL)
+    page.drag(ARM, "update", (0.31, 0.02, 0.15))
+    return bool(setting.rest.goals)
+
+
+def drives(setting: Setting, page: PageClient) -> None:
+    """Switch driving on."""
     setting.rest.says("hold: enabled: waiting for a chunk")
+    wait_for(lambda: page.shows("enabled: waiting for a chunk"), "the arm's word")
     wait_for(lambda: page.value("Drive by dragging") is False, "driving to be off")
     page.set("Drive by dragging", True)
     setting.rest.goals.clear()
-    page.drag(ARM, "start", (0.3, 0.0, 0.15))
-    page.drag(ARM, "update", (0.31, 0.02, 0.15))
+
+
+def goals_from(setting: Setting, page: PageClient) -> None:
+    """Switch driving on, grab, and wait until goals come."""
+    drives(setting, page)
+    wait_for(lambda: grabs(setting, page), "the handle to be grabbed", poll_s=0.1)
+    setting.rest.goals.clear()
     wait_for(lambda: len(setting.rest.goals) > 20, "goals", seen=lambda: len(setting.rest.goals))
 
 
@@ -231,7 +166,7 @@ def goals_stop(setting: Setting, within_s: float) -> None:
 def test_a_drag_is_a_goal_twenty_times_a_second_until_let_go(
     setting: Setting, page: PageClient
 ) -> None:
-    page.drag(ARM, "start", (0.3, 0.0, 0.15))  # driving is off: nothing
+    page.drag(ARM, "start", TOOL)  # driving is off: nothing
     page.drag(ARM, "update", (0.5, 0.0, 0.15))
     goals_from(setting, page)
     _, msg = setting.rest.goals[-1]
@@ -248,7 +183,14 @@ def test_a_drag_is_a_goal_twenty_times_a_second_until_let_go(
     page.set("Drive by dragging", False)
 
 
-@pytest.mark.parametrize("how", ["closed", "silent", "estop", "switched off"])
+ENDED = {
+    "estop": "estop: service called",
+    "held": "hold: disabled: hold requested",
+    "homed": "hold: moving to start",
+}
+
+
+@pytest.mark.parametrize("how", ["closed", "silent", "switched off", *ENDED])
 def test_whatever_ends_a_drag_ends_its_goals(setting: Setting, page: PageClient, how: str) -> None:
     goals_from(setting, page)
     if how == "closed":
@@ -258,12 +200,128 @@ def test_whatever_ends_a_drag_ends_its_goals(setting: Setting, page: PageClient,
         page.answers = False
         goals_stop(setting, 2.0)
         wait_for(lambda: page.value("Drive by dragging") is False, "driving to be shown as off")
-    elif how == "estop":
-        setting.rest.says("estop: service called")
+    elif how in ENDED:  # whoever asked for it: a drag ends before the arm moves on its own
+        setting.rest.says(ENDED[how])
         goals_stop(setting, 0.3)
+        wait_for(lambda: page.value("Drive by dragging") is False, "driving to be shown as off")
+        setting.rest.goals.clear()
+        page.drag(ARM, "update", (0.32, 0.02, 0.15))
+        page.set("Drive by dragging", True)
+        assert not grabs(setting, page)
+        wait_for(lambda: any("the arm is held" in b for _, b in page.notices), "the word on it")
+        assert setting.rest.goals == []
+        page.set("Drive by dragging", False)
     else:
         page.set("Drive by dragging", False)
         goals_stop(setting, 0.3)
+
+
+def test_a_handle_that_is_not_at_the_tool_moves_nothing(
+    setting: Setting, page: PageClient
+) -> None:
+    """What a page shows may be old, or moved by another page: the arm must not go there."""
+    goals_from(setting, page)
+    page.drag(ARM, "end", TOOL)
+    goals_stop(setting, 0.3)
+    setting.rest.goals.clear()
+    page.drag(ARM, "start", TOOL)
+    page.drag(ARM, "update", (0.3, -0.35, 0.15))
+    wait_for(lambda: any("not at the tool" in b for _, b in page.notices), "the word on it")
+    page.drag(ARM, "update", (0.3, -0.36, 0.15))
+    page.drag(ARM, "end", TOOL)
+    other = PageClient(setting.url)  # which does not drive
+    for _ in range(5):
+        other.drag(ARM, "update", (0.1, 0.4, 0.4))
+        page.drag(ARM, "start", TOOL)
+        other.drag(ARM, "update", (0.1, 0.4, 0.4))
+        wait_for(lambda: other.handle_at(ARM) == pytest.approx(TOOL), "the handle to be put back")
+        wait_for(lambda: len(setting.rest.goals) > 2, "the goals of a click")
+        page.drag(ARM, "end", TOOL)
+        places = [(p.x, p.y, p.z) for p in (m.pose.position for _, m in setting.rest.goals)]
+        assert all(place == pytest.approx(TOOL) for place in places)
+        setting.rest.goals.clear()
+    other.close()
+    page.set("Drive by dragging", False)
+
+
+def test_without_a_tool_nothing_is_grabbed(setting: Setting, page: PageClient) -> None:
+    drives(setting, page)
+    setting.rest.tells = False
+
+    def refused() -> bool:
+        page.drag(ARM, "end", TOOL)
+        page.drag(ARM, "start", TOOL)
+        return any("nobody tells where the tool is" in text for _, text in page.notices)
+
+    try:
+        wait_for(refused, "the word on it", poll_s=0.1)  # what was heard holds for a second
+        setting.rest.goals.clear()
+        page.drag(ARM, "update", TOOL)
+        threading.Event().wait(0.3)
+        assert setting.rest.goals == []
+    finally:
+        setting.rest.tells = True
+        page.drag(ARM, "end", TOOL)
+        page.set("Drive by dragging", False)
+
+
+def test_the_grippers_slider_begins_where_the_gripper_is(
+    setting: Setting, page: PageClient
+) -> None:
+    """A slider at 1 would open a gripper that holds something, at the first touch."""
+    label = f"{ARM} gripper"
+    wait_for(lambda: page.value(label, "disabled") is False, "the slider")
+    assert page.value(label) == 1.0, "as measured"
+    setting.rest.opening.publish(Float64(data=0.1))
+    wait_for(lambda: page.value(label) == 0.1, "the opening that was told")
+    setting.rest.openings.clear()
+    page.set(label, 0.9)  # driving is off: nothing but a slider that goes back
+    wait_for(lambda: page.value(label) == 0.1, "it to go back")
+    assert setting.rest.openings == []
+    drives(setting, page)
+    page.set(label, 0.12)
+    wait_for(lambda: setting.rest.openings[-1:] == [0.12], "what a person asks for")
+    setting.rest.opening.publish(Float64(data=float("nan")))  # none: then as measured again
+    wait_for(lambda: page.value(label) == 1.0, "the measured one")
+    page.set("Drive by dragging", False)
+
+
+def broken(rest: Rest) -> None:
+    """Publish what nobody should."""
+    good = json.loads(status().to_json())
+    topics = {
+        interface.RECORDER_STATUS: (
+            good | {"state": "paused"}, good | {"elapsed_s": None}, good | {"episode": EVIL},
+            good | {"streams": [good["streams"][0] | {"light": "pink", "dropped": EVIL}]},
+            good | {"elapsed_s": 10**400}, good | {"message": "a\ud800b", "tasks": ["\ud800"]},
+        ),
+        interface.PROGRESS: ({"job": "\ud800", "done": 1, "total": 1},
+                             {"job": "a", "done": 10**400, "total": 1}),
+    }  # fmt: skip
+    for topic, values in topics.items():
+        for text in (*map(json.dumps, values), "[" * 200_000, "nonsense"):
+            rest.writes(topic, text)
+            threading.Event().wait(0.05)  # they are latched: the newest alone is kept
+    rest.writes(interface.AUTHORITY, "\x00\x7f garbage")
+    for value in (np.inf, np.nan, 1e300):
+        deltas, now = np.full((1, 7), value), rest.get_clock().now().nanoseconds
+        chunk = ActionChunk(ROBOT.dimensions, deltas, np.zeros(1), now, "")
+        rest.policy.publish(convert.chunk_msg(chunk))
+        threading.Event().wait(0.1)
+
+
+def test_no_message_ends_the_page_or_its_estop(setting: Setting, page: PageClient) -> None:
+    wait_for(lambda: page.value(f"{ARM} gripper", "disabled") is False, "the streams")
+    wait_for(lambda: setting.rest.count_subscribers(interface.POLICY_EE_DELTA), "the chunks' tap")
+    broken(setting.rest)
+    assert not page.shows("<img")
+    setting.rest.reports(status())
+    wait_for(lambda: page.shows("37 of 150"), "what comes after it")
+    setting.rest.called.clear()
+    page.key("escape")
+    wait_for(lambda: "estop" in setting.rest.called, "the estop")
+    PageClient(setting.url).close()
+    setting.rest.says("hold: disabled: call enable")
 
 
 def test_the_estop_is_confirmed_by_the_arm(setting: Setting, page: PageClient) -> None:
