@@ -633,7 +633,7 @@ def test_a_short_step_after_a_long_one_does_not_hurry_what_is_left_of_it() -> No
 
 
 def test_a_take_over_in_the_middle_of_a_step_starts_from_where_the_arm_is() -> None:
-    """The rest of the policy's step was once gone all the same, 4 cm with a person's hand on it."""
+    """The rest of the policy's step was once gone all the same, 4 cm under a person's hand."""
     bench = Bench()
     bench.drive()
     bench.tick(12)
