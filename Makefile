@@ -19,10 +19,12 @@ demo: setup
 	@$(PY) -m lapa_core.cli demo --robot $(ROBOT) --seconds $(SECONDS) --out $(OUT)
 
 # Messages that no wheel carries are built for the tests, where there is a C++ compiler.
+# The core's tests compute, and have two processes; those of ROS keep time, and have the machine.
 # The "ci" profile draws the same examples every time; the slow proofs and `make check` draw new ones.
 test: setup
 	$(PY) tools/build_test_interfaces.py --if-possible
-	$(PY) -m pytest -m "not slow" --hypothesis-profile=ci test
+	$(PY) -m pytest -m "not slow" --hypothesis-profile=ci -n 2 -q test/core
+	$(PY) -m pytest -m "not slow" --hypothesis-profile=ci test/ros test/launch
 
 test-slow: setup
 	$(PY) tools/build_test_interfaces.py --if-possible

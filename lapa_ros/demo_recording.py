@@ -89,7 +89,7 @@ class Recording:
         d = self._director
         self._until(lambda: d.recorder is not None, READY_TIMEOUT_S, "recorder_node")
         self._until(self._streams_are_there, READY_TIMEOUT_S, "the robot's streams")
-        self._press("enable")
+        self._press("enable", patience_s=READY_TIMEOUT_S)  # arm_node may not have seen the arm yet
         self._home()
         tasks = sentences(tuple(a.name for a in robot.arms))
         saved = 0
@@ -119,7 +119,7 @@ class Recording:
         )
         self._press("recorder/start")
         d.demonstrator = ("", "")
-        self._press("sim/demonstrate")
+        self._press("sim/demonstrate", patience_s=ANSWER_TIMEOUT_S)  # it must hear the task first
         self._until(
             lambda: d.demonstrator[0] in ("success", "failure"), ACT_TIMEOUT_S, "the demonstrator"
         )
@@ -136,15 +136,21 @@ class Recording:
             lambda: d.authority[1].startswith("arrived at start"), HOME_TIMEOUT_S, "the start pose"
         )
 
-    def _press(self, name: str) -> str:
+    def _press(self, name: str, patience_s: float = 0.0) -> str:
+        """Call a service, again while it refuses and there is patience; returns its answer."""
         client: Any = self._director.presses[name]
         self._until(client.service_is_ready, READY_TIMEOUT_S, f"service {name}")
-        future = client.call_async(Trigger.Request())
-        self._until(future.done, ANSWER_TIMEOUT_S, f"an answer of {name}")
-        response = future.result()
-        if not response.success:
-            raise LapaError(f"{name}: {response.message}")
-        return str(response.message)
+        give_up_s = time.monotonic() + patience_s
+        while True:
+            future = client.call_async(Trigger.Request())
+            self._until(future.done, ANSWER_TIMEOUT_S, f"an answer of {name}")
+            response = future.result()
+            if response.success:
+                return str(response.message)
+            if time.monotonic() > give_up_s:
+                raise LapaError(f"{name}: {response.message}")
+            again_s = time.monotonic() + 0.2
+            self._until(lambda at=again_s: time.monotonic() > at, ANSWER_TIMEOUT_S, "")
 
     def _until(self, done: Callable[[], bool], timeout_s: float, what: str) -> None:
         deadline = time.monotonic() + timeout_s

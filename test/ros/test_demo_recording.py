@@ -32,6 +32,7 @@ def test_two_episodes_are_recorded_without_a_person(tmp_path: Path) -> None:
         text=True,
         timeout=100,
     )
+    assert (tmp_path / "recording.json").is_file(), done.stdout + done.stderr
     summary = json.loads((tmp_path / "recording.json").read_text())
     # On a busy computer arrivals may be late, which is found and said: then it is 1.
     assert done.returncode == bool(summary["findings"]), done.stdout + done.stderr

@@ -98,6 +98,7 @@ def test_a_driver_that_ends_is_noticed_by_its_service(cell: Cell) -> None:
     cell.refused(f"no service {cell.namespace}/wx250s/get_robot_info")
 
 
+@pytest.mark.slow
 def test_drivers_that_do_not_fit_are_refused(make_cell: CellMaker) -> None:
     """One arm node, one wrong driver after the other; nothing is ever sent to any of them."""
     wrong: list[tuple[dict[str, object], tuple[str, ...]]] = [
@@ -275,6 +276,7 @@ def test_pwm_closes_on_an_object_holds_it_and_lets_go(make_cell: CellMaker) -> N
         cell.check_manners()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("gripper", "mode"),
     [

@@ -31,6 +31,7 @@ if interfaces.available("interbotix_xs_msgs"):
     import xs_cell
 
 pytestmark = [
+    pytest.mark.slow,
     interfaces.needs_interbotix,
     pytest.mark.torch,
     pytest.mark.sim,
