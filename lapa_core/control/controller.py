@@ -108,6 +108,8 @@ class ArmController:
         try:
             checked = check_chunk(chunk, self.robot, self.params, age_s)
             channel.check(chunk.stamp_ns, ros_now_ns, self.params.future_s)
+            if now_s - age_s < channel.alone_s:
+                raise Refusal("rival", "chunk is of the time when two published it")
             if len(checked) == 0 and source == "policy":
                 raise Refusal("empty", "chunk of the policy has no steps")
         except Refusal as error:
@@ -136,7 +138,10 @@ class ArmController:
 
     def set_publishers(self, source: Source, count: int, now_s: float) -> None:
         """Say how many publish on a source's topic; two at once move nothing."""
-        (channel := self._channel(source)).publishers = count
+        channel = self._channel(source)
+        if channel.publishers > 1 and count <= 1:
+            channel.alone_s = now_s  # the last word of the one that has left may be on its way
+        channel.publishers = count
         if channel.crowd and self._authority.state == source:
             self._hold(channel.crowd, now_s)
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -60,10 +61,13 @@ class Channel:
         note: its own explanation of why it may be silent, or "".
         accepted_s: monotonic time of its last accepted chunk, -inf before.
         stamp_ns: of that chunk.
+        alone_s: since when one publisher is alone again after there were several; what answers an
+            older observation may be of the one that has left.
     """
 
     source: Source
     publishers: int = 0
+    alone_s: float = -math.inf
     note: str = ""
     accepted_s: float = -np.inf
     stamp_ns: int | None = None

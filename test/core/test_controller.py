@@ -665,3 +665,18 @@ def test_steps_of_two_sources_do_not_add_up() -> None:
         places.append(bench.tool()[0])
     fastest = max(b - a for a, b in zip(places, places[5:], strict=False)) / (5 * TICK_S)
     assert fastest < 1.3 * 0.05 / 0.2
+
+
+def test_the_last_word_of_a_rival_that_has_left_is_not_obeyed() -> None:
+    bench = Bench()
+    bench.drive()
+    bench.controller.set_publishers("policy", 2, bench.now_s)
+    late = bench.chunk(0.03)
+    bench.tick(2)
+    bench.controller.set_publishers("policy", 1, bench.now_s)
+    bench.controller.on_chunk("policy", late, bench.now_s, bench.now_ns)
+    assert bench.tick(5) == [None] * 5
+    assert bench.status.interventions["refused_rival"] == 1
+    bench.send(0.001)
+    bench.tick()
+    assert bench.authority[0] == "policy"
