@@ -75,13 +75,10 @@ class Cell:
         wait_for(lambda: stamp in operator.executed_stamps(), "the sentinel")
 
         def arrived() -> bool:
-            # Kept alive, and judged by a part of its way: on a busy computer the watchdogs may
-            # break the step off, which is not what is tested here.
-            operator.send(operator.chunk())
             path = self.tool_path(since)
-            return bool(len(path) and path[-1, 2] > begin[2] + 0.3 * SENTINEL_M)
+            return bool(len(path) and path[-1, 2] > begin[2] + 0.8 * SENTINEL_M)
 
-        wait_for(arrived, "the sentinel's motion", poll_s=0.05)
+        wait_for(arrived, "the sentinel's motion")
         path = self.tool_path(since) - begin
         assert np.abs(path[:, :2]).max() < ON_PATH_M
         assert path[:, 2].min() > -ON_PATH_M
