@@ -64,7 +64,11 @@ class Cell:
 
     def drive(self, deltas: list[tuple[float, ...]]) -> Pose:
         """Send deltas at the robot's pace; returns where they lead to by the book."""
+        # A reference that still moves on to its own target would shift the book's by that much.
+        still_s = self.operator.robot.step_time_s
         self.step((0.0,) * 6)
+        while time.monotonic() - self.servo.moved_s < still_s:
+            self.step((0.0,) * 6)
         target = self.servo.tool()
         for delta in deltas:
             self.step(delta)
