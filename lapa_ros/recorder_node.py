@@ -231,10 +231,12 @@ class RecorderNode(Node):
 
     def _status(self) -> RecorderStatus:
         session, now_s = self._session, self._time.now_s()
+        message = session.message
         try:
             free = folders.free_bytes(session.wishes.root)
-        except OSError:  # `message` says what is wrong with it
+        except OSError as error:  # nothing can be recorded there, so no room is no lie
             free = 0
+            message = f"no room is known on {session.wishes.root}: {error.strerror}; {message}"
         room = free - session.wishes.min_free_bytes
         rate = self._data_rate(now_s)
         return RecorderStatus(
@@ -250,7 +252,7 @@ class RecorderNode(Node):
             folder=str(session.wishes.root),
             free_gb=round(free / 1e9, 2),
             minutes_left=round(max(0.0, room / rate / 60), 1) if rate > 0 else 0.0,
-            message=session.message,
+            message=message,
             streams=self._watch.lights(self._now_ns()),
             findings=(
                 self._watch.findings(self._now_ns())
