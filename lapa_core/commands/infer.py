@@ -1,12 +1,13 @@
 # Copyright (c) 2026 lapa_ros contributors
 # SPDX-License-Identifier: MIT
-"""`lapa infer`: one image file and an instruction -> codes, and the action they mean."""
+"""`lapa infer`: image files, an instruction, a state -> codes, and the action they mean."""
 
 from __future__ import annotations
 
 import argparse
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from lapa_core.data import images
-from lapa_core.errors import ConfigError, DataError
+from lapa_core.errors import ConfigError, DataError, unknown
 from lapa_core.model.action_tokenizer import ActionTokenizer
-from lapa_core.model.checkpoint import DTYPES, Checkpoint
+from lapa_core.model.checkpoint import DTYPES, Checkpoint, read_interface
 from lapa_core.policy.policy import STAGES, Policy, Prediction
 from lapa_core.types import AXES, UNITS, ImageArray
 
@@ -29,12 +30,15 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     """Infer once and print."""
     _add_arguments(parser)
     args = parser.parse_args(argv)
-    image = read_image(args.image)
+    interface = read_interface(args.checkpoint)
+    files = image_files(args.image, interface.cameras)
+    pictures = [read_image(files[camera]) for camera in interface.cameras]
+    state = state_values(args.state, interface.state)
     checkpoint = Checkpoint.from_pretrained(args.checkpoint, device=args.device, dtype=args.dtype)
-    if args.reference_eos and checkpoint.interface.kind != "latent":
+    if args.reference_eos and interface.kind != "latent":
         raise ConfigError("--reference-eos is a habit of latent models; this is an action model")
     if args.bins:
-        checkpoint.actions = ActionTokenizer.from_csv(args.bins, checkpoint.interface.dimensions)
+        checkpoint.actions = ActionTokenizer.from_csv(args.bins, interface.dimensions)
     policy = Policy(
         checkpoint,
         sample=args.sample,
@@ -43,7 +47,8 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
         reference_eos=args.reference_eos,
     )
     policy.warm_up()  # so that the times are those of a running policy
-    prediction = policy.predict(image, args.instruction)
+    tokens = checkpoint.states.tokens(state) if checkpoint.states else None
+    prediction = policy.predict(pictures, args.instruction, tokens)
     result = describe(policy, prediction)
     print(json.dumps(result) if args.json else as_text(result))
     if args.dump:
@@ -53,7 +58,14 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", help="checkpoint folder")
-    parser.add_argument("--image", type=Path, required=True, help="picture file")
+    parser.add_argument(
+        "--image", nargs="+", required=True, metavar="[CAMERA=]FILE",
+        help="picture file, with the camera's name where the checkpoint has several",
+    )  # fmt: skip
+    parser.add_argument(
+        "--state", nargs="+", default=[], metavar="NAME=VALUE",
+        help="measured state, where the checkpoint reads any: m, rad, opening 0..1",
+    )  # fmt: skip
     parser.add_argument("--instruction", required=True, help="what to do, in words")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--dump", type=Path, help="write ids, masks and scores to this .npz")
@@ -72,6 +84,52 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="stop at latent code 2 and fill with 0, as the reference does",
     )
+
+
+def image_files(given: Sequence[str], cameras: Sequence[str]) -> dict[str, Path]:
+    """The file of each camera, from FILE for the only one or CAMERA=FILE.
+
+    Raises:
+        ConfigError: a camera has no file or two, or there is no such camera.
+    """
+    if len(cameras) == 1 and len(given) == 1:
+        return {cameras[0]: Path(given[0].removeprefix(f"{cameras[0]}="))}
+    found: dict[str, Path] = {}
+    for text in given:
+        camera, equals, file = text.partition("=")
+        if not equals or camera in found:
+            each = " ".join(f"{c}=FILE" for c in cameras)
+            raise ConfigError(f"--image {text}: each camera needs one file; valid: {each}")
+        if camera not in cameras:
+            raise ConfigError(unknown("camera", camera, cameras, "the checkpoint"))
+        found[camera] = Path(file)
+    if missing := [c for c in cameras if c not in found]:
+        raise ConfigError(f"the checkpoint looks through {', '.join(cameras)}; --image has no "
+                          f"file of {', '.join(missing)}")  # fmt: skip
+    return found
+
+
+def state_values(given: Sequence[str], names: Sequence[str]) -> dict[str, float]:
+    """Values of the state by NAME=VALUE; exactly those that the checkpoint reads.
+
+    Raises:
+        ConfigError: one is missing, given twice, not read, or no number.
+    """
+    found: dict[str, float] = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        if name not in names or name in found:
+            raise ConfigError(
+                f"--state {text}: the checkpoint reads {', '.join(names) or 'no state'}, each once"
+            )
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise ConfigError(f"--state {text}: {value!r} is no number") from None
+    if missing := [n for n in names if n not in found]:
+        wanted = " ".join(f"{n}=VALUE" for n in missing)
+        raise ConfigError(f"the checkpoint reads the arm's state; give --state {wanted}")
+    return found
 
 
 def read_image(path: Path) -> ImageArray:

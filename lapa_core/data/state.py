@@ -65,8 +65,7 @@ class ToolState:
             if finger not in names:
                 raise DataError(f"joint states of {arm.name} do not name {finger}: {names}")
             opening = arm.gripper.opening(float(position[names.index(finger)]))
-            values = (*xyz_m.tolist(), *rpy_from_rotation(rotation @ _DOWN.T), opening)
-            state |= dict(zip((f"{arm.name}/{a}" for a in AXES), values, strict=True))
+            state |= of_tool(arm.name, xyz_m, rotation, opening)
         return state
 
     def _fresh(self, streams: Mapping[str, Stream], arm: str, what: str) -> Any:
@@ -78,6 +77,12 @@ class ToolState:
             raise StaleInput(f"the {what} of {arm} is {age_s:.2f} s old; valid: at most "
                              f"{self._max_age_s:g} s")  # fmt: skip
         return sample.value
+
+
+def of_tool(arm: str, xyz_m: FloatArray, rotation: FloatArray, opening: float) -> dict[str, float]:
+    """The values of one arm's tool, given in the arm's base frame; see `ToolState`."""
+    values = (*xyz_m.tolist(), *rpy_from_rotation(rotation @ _DOWN.T), opening)
+    return dict(zip((f"{arm}/{a}" for a in AXES), values, strict=True))
 
 
 def pose(msg: Any) -> tuple[FloatArray, FloatArray]:

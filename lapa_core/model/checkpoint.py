@@ -8,6 +8,7 @@ tokenizer.model                   sentencepiece
 interface.json                    robot, dimensions, cameras, step time, preprocessing
 action_bins.csv                   bin edges of the dimensions, in the reference's format
 action_statistics.json            what the bins were made from
+state_bins.csv                    ranges of the proprioception, where the model reads any
 """
 
 from __future__ import annotations
@@ -31,11 +32,13 @@ from lapa_core.model import vocabulary
 from lapa_core.model.action_tokenizer import ActionTokenizer
 from lapa_core.model.interface import Interface
 from lapa_core.model.lapa import LapaModel
+from lapa_core.model.state_tokenizer import StateTokenizer
 from lapa_core.model.tokenizer import TextTokenizer
 from lapa_core.model.vqgan import Vqgan
 
 INTERFACE, TOKENIZER, VQGAN = "interface.json", "tokenizer.model", "vqgan"
 BINS, STATISTICS = "action_bins.csv", "action_statistics.json"
+STATE_BINS = "state_bins.csv"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 _Model = TypeVar("_Model", bound=PreTrainedModel)
@@ -49,6 +52,7 @@ class Checkpoint:
         actions: bins of the actions; None where they are not known (a latent model, or an action
             model converted without them), and then no token becomes an action.
         statistics: what the bins were made from.
+        states: bins of the proprioception; None where the model reads none.
     """
 
     interface: Interface
@@ -57,11 +61,13 @@ class Checkpoint:
     tokenizer: TextTokenizer
     actions: ActionTokenizer | None = None
     statistics: Mapping[str, Any] = field(default_factory=dict)
+    states: StateTokenizer | None = None
 
     def __post_init__(self) -> None:
         """Refuse parts that do not fit together."""
         config = self.lapa.config
         check_parts(self.interface, config, self.vqgan.config, self.tokenizer, self.actions)
+        check_states(self.interface, config, self.states)
 
     @classmethod
     def from_pretrained(
@@ -90,17 +96,20 @@ class Checkpoint:
             actions = ActionTokenizer.from_csv(folder / BINS, interface.dimensions)
         if (folder / STATISTICS).exists():
             statistics = json.loads(_read(folder, STATISTICS))
+        states = None
+        if (folder / STATE_BINS).exists():
+            states = StateTokenizer.from_csv(folder / STATE_BINS)
         tokenizer = TextTokenizer.from_file(folder / TOKENIZER)
-        return cls(interface, lapa, vqgan, tokenizer, actions, statistics)
+        return cls(interface, lapa, vqgan, tokenizer, actions, statistics, states)
 
     def save_pretrained(self, path: str | Path) -> None:
         """Write the folder; an older checkpoint there is replaced only by a finished one."""
         with staged(path) as folder:
-            with _quiet():
+            with without_progress_bars():
                 self.lapa.save_pretrained(folder)
                 self.vqgan.save_pretrained(folder / VQGAN)
             write_small_files(
-                folder, self.interface, self.tokenizer, self.actions, self.statistics
+                folder, self.interface, self.tokenizer, self.actions, self.statistics, self.states
             )
 
 
@@ -139,6 +148,19 @@ def check_parts(
         raise CheckpointError(f"{max(actions.num_bins)} action bins for a table of {rows} rows")
 
 
+def check_states(
+    interface: Interface, lapa: PretrainedConfig, states: StateTokenizer | None
+) -> None:
+    """Refuse proprioception that interface, bins and table do not agree on."""
+    names, rows = (states.names, states.num_ids) if states else ((), 0)
+    if names != interface.state or rows > lapa.state_vocab_size:
+        raise CheckpointError(
+            f"the checkpoint reads the state {', '.join(interface.state) or 'of nothing'}, has "
+            f"bins of {', '.join(names) or 'nothing'} with {rows} ids and a table of "
+            f"{lapa.state_vocab_size} rows"
+        )
+
+
 def read_interface(folder: str | Path) -> Interface:
     """What a checkpoint folder was made for, without reading its weights."""
     folder = Path(folder)
@@ -153,6 +175,7 @@ def write_small_files(
     tokenizer: TextTokenizer,
     actions: ActionTokenizer | None,
     statistics: Mapping[str, Any],
+    states: StateTokenizer | None = None,
 ) -> None:
     """Write everything but the networks."""
     (folder / INTERFACE).write_text(interface.to_json(), encoding="utf-8")
@@ -161,6 +184,8 @@ def write_small_files(
         (folder / BINS).write_text(actions.to_csv(), encoding="utf-8")
     if statistics:
         (folder / STATISTICS).write_text(json.dumps(statistics, indent=2) + "\n", "utf-8")
+    if states is not None:
+        (folder / STATE_BINS).write_text(states.to_csv(), encoding="utf-8")
 
 
 def _read(folder: Path, name: str) -> str:
@@ -173,15 +198,19 @@ def _read(folder: Path, name: str) -> str:
 
 
 @contextmanager
-def staged(path: str | Path) -> Iterator[Path]:
+def staged(path: str | Path, marker: str = INTERFACE) -> Iterator[Path]:
     """Give a temporary folder beside `path` that takes its place when the block ends well.
+
+    Args:
+        path: where the folder will be.
+        marker: file without which a folder that stands there already is not replaced.
 
     Raises:
         CheckpointError: something that is no checkpoint stands at `path`, or it cannot be
             written, for want of space or of the right to.
     """
     target = Path(path).absolute()
-    if target.exists() and not (target / INTERFACE).is_file():
+    if target.exists() and not (target / marker).is_file():
         raise CheckpointError(f"{target} exists and is no checkpoint; choose another place")
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     replaced = target.with_name(f".{target.name}.{os.getpid()}.replaced")
@@ -214,7 +243,7 @@ def _replace(target: Path, new: Path, aside: Path) -> None:
 def load_model(kind: type[_Model], folder: Path, dtype: torch.dtype) -> _Model:
     """Read one network; every tensor must be there, be known, and have its shape."""
     config = _config(kind, folder)
-    with _quiet():
+    with without_progress_bars():
         return kind.from_pretrained(folder, config=config, dtype=dtype)
 
 
@@ -232,7 +261,7 @@ def _config(kind: type[PreTrainedModel], folder: Path) -> PretrainedConfig:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def without_progress_bars() -> Iterator[None]:
     """No progress bars of transformers: they would end up in a node's log."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()

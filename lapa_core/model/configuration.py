@@ -52,6 +52,8 @@ class LapaConfig(PretrainedConfig):
         vision_vocab_size: int = 8448,
         latent_vocab_size: int = 8,
         action_vocab_size: int = 0,
+        state_vocab_size: int = 0,
+        vision_positions: int = 0,
         hidden_size: int = 4096,
         intermediate_size: int = 11008,
         num_hidden_layers: int = 32,
@@ -62,11 +64,19 @@ class LapaConfig(PretrainedConfig):
         initializer_range: float = 0.02,
         **kwargs: Any,
     ) -> None:
-        """Set the sizes."""
+        """Set the sizes.
+
+        The reference has neither of these two; 0 leaves them out, with nothing else changed:
+        `state_vocab_size` rows of proprioception, and a learned vector for each of
+        `vision_positions` places in the pictures, which a small model needs to know where a
+        thing is (decision 0058).
+        """
         self.vocab_size = vocab_size
         self.vision_vocab_size = vision_vocab_size
         self.latent_vocab_size = latent_vocab_size
         self.action_vocab_size = action_vocab_size
+        self.state_vocab_size = state_vocab_size
+        self.vision_positions = vision_positions
         self.hidden_size = hidden_size
         self.intermediate_size = intermediate_size
         self.num_hidden_layers = num_hidden_layers
@@ -133,6 +143,16 @@ _SMALL_VQGAN = {
     "quantized_embed_dim": 16,
     "num_groups": 8,
 }
+# Sees four blocks of 12 pixels and the fingers in 256x256 (docs/image_tokenizer.md).
+_MICRO_VQGAN = {
+    "hidden_channels": 8,
+    "channel_mult": (1, 2, 4, 4, 8),
+    "num_res_blocks": 1,
+    "z_channels": 32,
+    "num_embeddings": 1024,
+    "quantized_embed_dim": 32,
+    "num_groups": 2,
+}
 
 PRESETS = {
     "7b": Preset("the released LAPA-7B", {"action_vocab_size": 256}),
@@ -154,8 +174,9 @@ PRESETS = {
             "intermediate_size": 512,
             "num_hidden_layers": 4,
             "num_attention_heads": 4,
+            "vision_vocab_size": 1088,
         },
-        _SMALL_VQGAN,
+        _MICRO_VQGAN,
     ),
     "debug": Preset(
         "as small as it goes, for tests",

@@ -7,22 +7,25 @@ For trying the whole chain without a download, and as the start of a training fr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from lapa_core.errors import ConfigError, unknown
 from lapa_core.model import vocabulary
 from lapa_core.model.action_tokenizer import ActionTokenizer
 from lapa_core.model.checkpoint import Checkpoint
 from lapa_core.model.configuration import preset
 from lapa_core.model.interface import for_robot
 from lapa_core.model.lapa import LapaModel
+from lapa_core.model.state_tokenizer import StateTokenizer
 from lapa_core.model.tokenizer import TextTokenizer
 from lapa_core.model.vqgan import Vqgan
 from lapa_core.robot import Robot
-from lapa_core.types import FloatArray
+from lapa_core.types import AXES, FloatArray
 
 # Enough words that a prompt stays well under its 128 tokens.
 _WORDS = (
@@ -35,6 +38,8 @@ _WORDS = (
 )  # fmt: skip
 # Scale of the synthetic steps against the largest allowed one; Bridge's steps gather near zero.
 _LAPLACE_SCALE = 0.2
+_STATE_BINS = 64  # of each value
+_IMAGE_TOKENS = 257  # 16x16 codes and their end
 
 
 def checkpoint(
@@ -44,6 +49,8 @@ def checkpoint(
     seed: int = 0,
     tokenizer: TextTokenizer | None = None,
     dtype: torch.dtype = torch.float32,
+    state: Sequence[str] = (),
+    vision_positions: bool = False,
 ) -> Checkpoint:
     """Make a random checkpoint for a robot; the same seed gives the same weights.
 
@@ -51,9 +58,19 @@ def checkpoint(
         preset_name: one of `configuration.PRESETS`.
         tokenizer: of the words; None trains a small one on a few sentences.
         dtype: of the language model's weights.
+        state: names of `Observation.state` that it reads; the reference reads none.
+        vision_positions: whether the places in the picture have learned vectors; in the
+            reference they have none.
+
+    Raises:
+        ConfigError: no such preset, or no such state.
     """
     sizes = preset(preset_name)
-    lapa_config = sizes.lapa_config()
+    states = state_bins(robot, state) if state else None
+    lapa_config = sizes.lapa_config(
+        state_vocab_size=states.num_ids if states else 0,
+        vision_positions=_IMAGE_TOKENS if vision_positions else 0,
+    )
     tokenizer = tokenizer or small_tokenizer(min(lapa_config.vocab_size, 512))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -69,16 +86,37 @@ def checkpoint(
         center_crop=True,  # as the reference serves actions
         trained=False,
         origin=f"random weights, preset {preset_name}, seed {seed}",
+        state=tuple(state),
     )
     actions = synthetic_bins(robot, lapa_config.action_vocab_size)
-    return Checkpoint(interface, lapa, vqgan, tokenizer, actions, _statistics(robot, actions))
+    statistics = _statistics(robot, actions)
+    return Checkpoint(interface, lapa, vqgan, tokenizer, actions, statistics, states)
 
 
-def small_tokenizer(vocab_size: int) -> TextTokenizer:
-    """A byte-fallback tokenizer that knows the prompt and a few kitchen words."""
-    prompts = [vocabulary.prompt_text(w).replace("<s> ", "") for w in _WORDS]
+def state_bins(robot: Robot, names: Sequence[str]) -> StateTokenizer:
+    """Bins over the workspaces, all angles and all openings.
+
+    Raises:
+        ConfigError: a name that is none of the robot's state.
+    """
+    ends: dict[str, tuple[float, float]] = {}
+    for arm in robot.arms:
+        box = zip(arm.workspace_lower_m.tolist(), arm.workspace_upper_m.tolist(), strict=True)
+        each = (*box, *[(-math.pi, math.pi)] * 3, (0.0, 1.0))
+        ends |= dict(zip((f"{arm.name}/{a}" for a in AXES), each, strict=True))
+    for name in names:
+        if name not in ends:
+            raise ConfigError(unknown("state", name, ends, robot.source))
+    lower, upper = (tuple(ends[n][i] for n in names) for i in (0, 1))
+    return StateTokenizer(tuple(names), lower, upper, _STATE_BINS)
+
+
+def small_tokenizer(vocab_size: int, sentences: Iterable[str] = ()) -> TextTokenizer:
+    """A byte-fallback tokenizer that knows the prompt, these sentences and kitchen words."""
+    said = [*dict.fromkeys(sentences), *_WORDS]
+    prompts = [vocabulary.prompt_text(w).replace("<s> ", "") for w in said]
     tags = ["</vision> <delta> </delta>", "</vision> <action> </action>"]
-    return TextTokenizer.train([*prompts, *tags, *_WORDS], vocab_size)
+    return TextTokenizer.train([*prompts, *tags, *said], vocab_size)
 
 
 def synthetic_bins(robot: Robot, num_bins: int) -> ActionTokenizer:

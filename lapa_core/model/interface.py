@@ -19,7 +19,8 @@ from lapa_core.model.vocabulary import KINDS
 from lapa_core.robot import POLARITIES, Robot
 from lapa_core.types import FloatArray
 
-FORMAT = 2
+FORMAT = 3
+READABLE = {2: {"state": []}, FORMAT: {}}  # older formats and what they did not know
 UNSTATED = "unstated"  # the released files say nothing of a robot, nor of its gripper
 NUM_LATENT_CODES = 4  # an image pair has 2x2 codes in the reference's quantiser
 
@@ -41,6 +42,7 @@ class Interface:
         origin: one line for people: where the weights come from.
         gripper: what the model's number for a gripper means, one of `robot.POLARITIES`;
             `UNSTATED` where nobody knows, and for a latent model, which has none.
+        state: names of `Observation.state` that it reads, in the order of their tokens.
     """
 
     kind: str
@@ -54,6 +56,7 @@ class Interface:
     trained: bool
     origin: str
     gripper: str
+    state: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together."""
@@ -86,13 +89,13 @@ class Interface:
             raise CheckpointError(f"{source} is not JSON: {error}") from None
         if not isinstance(content, Mapping) or not isinstance(content.get("format"), int):
             raise CheckpointError(f"{source} must be a mapping with a whole number `format`")
-        if content["format"] != FORMAT:
+        if content["format"] not in READABLE:
             by = "a newer" if content["format"] > FORMAT else "an older"
             raise CheckpointError(
                 f"{source}: format {content['format']}, made by {by} lapa_ros, not readable here; "
-                f"valid: {FORMAT}"
+                f"valid: {', '.join(map(str, READABLE))}"
             )
-        return cls(**_typed(content, source))
+        return cls(**_typed({**READABLE[content["format"]], **content}, source))
 
     def exchange_gripper(self, deltas: FloatArray) -> FloatArray:
         """Actions as the model has them -> as messages have them (1 open), or the other way.
@@ -176,7 +179,7 @@ def _show(value: object) -> str:
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "kind": str, "robot": str, "dimensions": list, "cameras": list, "step_time_s": (int, float),
     "chunk_length": int, "num_tokens": int, "center_crop": bool, "trained": bool, "origin": str,
-    "gripper": str,
+    "gripper": str, "state": list,
 }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 from transformers import AttentionInterface, LlamaModel
 
+from lapa_core.model.attention import causal
 from lapa_core.model.cache import KeyValueCache
 from lapa_core.model.configuration import LapaConfig
 from lapa_core.model.linear import replace_linears
@@ -41,9 +42,16 @@ def _attention(
     """Scaled dot-product attention in float32, as in the reference, on inputs of the model's type.
 
     Queries and keys come from a rotation in float32 and are first rounded to that type; those of
-    a cache have been rounded on their way in.
+    a cache have been rounded on their way in. Without a mask every token sees those before it, in
+    the type of the values (`attention.py`).
     """
-    dtype = module.o_proj.weight.dtype
+    if attention_mask is None:
+        kind = value.dtype
+        out = causal(query.to(kind), key.to(kind), value, scaling, dropout)
+        return out.transpose(1, 2), None
+    # A quantised weight is of bytes; its layer, maybe inside an adapter, says what it computes in.
+    layer = getattr(module.o_proj, "base_layer", module.o_proj)
+    dtype = getattr(layer, "compute_dtype", None) or layer.weight.dtype
     if value.dtype != torch.float32:
         key, value = key.to(dtype).float(), value.float()
     out = F.scaled_dot_product_attention(
@@ -117,6 +125,10 @@ class LapaModel(StrictModel):
             if rows := getattr(config, f"{name}_vocab_size"):
                 setattr(self, f"{name}_embed", nn.Embedding(rows, width))
                 setattr(self, f"{name}_head", nn.Linear(width, rows, bias=False))
+        if rows := config.state_vocab_size:
+            self.state_embed = nn.Embedding(rows, width)
+        if places := config.vision_positions:
+            self.vision_position = nn.Embedding(places, width)
         replace_linears(self)
         self.post_init()
 
@@ -146,7 +158,19 @@ class LapaModel(StrictModel):
         for table, (embedding, _) in self.tables().items():
             here = tables == table
             out = out + embedding(torch.where(here, ids, 0)) * here.unsqueeze(-1).float()
+        if self.config.state_vocab_size:
+            here = tables == Table.STATE
+            out = out + self.state_embed(torch.where(here, ids, 0)) * here.unsqueeze(-1)
+        if self.config.vision_positions:
+            out = out + self._places(tables)
         return out
+
+    def _places(self, tables: Tensor) -> Tensor:
+        """(B, T, D) the vector of its place for each image token: how many came before it."""
+        here = tables == Table.VISION
+        place = torch.where(here, here.cumsum(-1) - 1, 0)
+        place = place.clamp(max=self.config.vision_positions - 1)
+        return self.vision_position(place) * here.unsqueeze(-1).float()
 
     def logits(self, hidden: Tensor, table: Table) -> Tensor:
         """(..., D) final states -> (..., rows of the table) float32 scores."""
@@ -162,7 +186,7 @@ class LapaModel(StrictModel):
         self,
         embeds: Tensor,
         position_ids: Tensor,
-        attention_mask: Tensor,
+        attention_mask: Tensor | None,
         cache: KeyValueCache | None = None,
     ) -> Tensor:
         """(B, T, D) embeddings -> (B, T, D) final states.
@@ -170,7 +194,8 @@ class LapaModel(StrictModel):
         Args:
             embeds: its type is that of the residual stream.
             position_ids: (B, T).
-            attention_mask: (B, 1, T, S), bool, or added to the scores.
+            attention_mask: (B, 1, T, S), bool, or added to the scores; None where every token
+                sees those before it and there is no cache.
             cache: read and extended by T tokens.
         """
         hidden = self.model(
@@ -195,12 +220,14 @@ class LapaModel(StrictModel):
 
         Args:
             input_ids, token_tables: (B, T).
-            attention_mask: (B, T), 0 at padding; None where there is none.
+            attention_mask: (B, T), 0 at padding; None where there is none, or only on the right.
 
         Returns:
             (B, T, D); `logits` makes the scores of a table of them.
         """
-        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        positions = mask.cumsum(-1) - 1  # -1 at left padding, as in the reference
         embeds = self.embed(input_ids, token_tables)
-        return self.backbone(embeds, positions, causal_mask(mask, input_ids.shape[1]))
+        if attention_mask is None:
+            positions = torch.arange(input_ids.shape[1], device=input_ids.device)
+            return self.backbone(embeds, positions.expand(input_ids.shape), None)
+        positions = attention_mask.cumsum(-1) - 1  # -1 at left padding, as in the reference
+        return self.backbone(embeds, positions, causal_mask(attention_mask, input_ids.shape[1]))

@@ -31,6 +31,7 @@ class Linear(nn.Linear):
         if (
             _ONEDNN is None
             or torch.is_grad_enabled()
+            or torch.compiler.is_compiling()  # which takes the operator for constant weights only
             or weight.dtype != torch.float32
             or weight.device.type != "cpu"
             or x.dtype != torch.float32

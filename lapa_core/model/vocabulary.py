@@ -41,6 +41,7 @@ class Table(IntEnum):
     VISION = 1
     LATENT = 2
     ACTION = 3
+    STATE = 4  # proprioception; the reference has none
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,11 @@ def end_of_vision(num_codes: int) -> int:
     return num_codes + 1
 
 
+def end_of_frame(num_codes: int) -> int:
+    """Vision id between two pictures of one prompt: 8192 for 8192 codes, as in LWM's videos."""
+    return num_codes
+
+
 def table_of(kind: str) -> Table:
     """Table of the codes that a model of this kind generates."""
     return {"latent": Table.LATENT, "action": Table.ACTION}[kind]
@@ -90,8 +96,8 @@ def prompt_text(instruction: str) -> str:
     return f"{_BEFORE}{instruction}{_AFTER}"
 
 
-def prefix(tokenizer: TextTokenizer, instruction: str) -> Sequence1D:
-    """The words before the image: exactly `PROMPT_LENGTH` tokens, padded on the left.
+def words(tokenizer: TextTokenizer, instruction: str) -> Sequence1D:
+    """The words before the image, at most `PROMPT_LENGTH` tokens, without padding.
 
     Longer text loses its first tokens, as in the reference.
 
@@ -106,18 +112,43 @@ def prefix(tokenizer: TextTokenizer, instruction: str) -> Sequence1D:
         raise DataError(
             f"the instruction is {excess} tokens too long for the {PROMPT_LENGTH} of the prompt"
         )
-    return _text(ids[max(excess, 0) :], num_pads=max(-excess, 0))
+    return _text(ids[max(excess, 0) :])
 
 
-def image(codes: NDArray[np.int64], num_codes: int) -> Sequence1D:
-    """The image's codes in raster order and the id that closes them."""
-    row = np.append(codes, end_of_vision(num_codes)).astype(np.int64)
+def prefix(tokenizer: TextTokenizer, instruction: str) -> Sequence1D:
+    """`words`, padded on the left to exactly `PROMPT_LENGTH` tokens."""
+    ids = words(tokenizer, instruction).ids.tolist()
+    return _text(ids, num_pads=PROMPT_LENGTH - len(ids))
+
+
+def images(codes: NDArray[np.int64], num_codes: int) -> Sequence1D:
+    """The pictures of one prompt, one after the other.
+
+    Args:
+        codes: (c, N) or (N,) codes in raster order; one picture is the reference's layout.
+        num_codes: size of the VQGAN's codebook.
+    """
+    pictures = np.atleast_2d(np.asarray(codes, dtype=np.int64))
+    ends = np.full((len(pictures), 1), end_of_frame(num_codes), dtype=np.int64)
+    ends[-1] = end_of_vision(num_codes)
+    row = np.concatenate([pictures, ends], axis=1).ravel()
     return Sequence1D(row, np.full_like(row, Table.VISION), np.ones_like(row))
+
+
+def state(tokens: NDArray[np.int64]) -> Sequence1D:
+    """(s,) proprioception ids, which stand between the pictures and the words after them."""
+    row = np.asarray(tokens, dtype=np.int64)
+    return Sequence1D(row, np.full_like(row, Table.STATE), np.ones_like(row))
 
 
 def suffix(tokenizer: TextTokenizer, kind: str) -> Sequence1D:
     """The words between the image and the first generated code."""
     return _text(tokenizer.encode(f"{_VISION_END} {_CODE_START[kind]}"))
+
+
+def opening(tokenizer: TextTokenizer, kind: str) -> Sequence1D:
+    """The words that open the codes, with which `suffix` ends."""
+    return _text(tokenizer.encode(_CODE_START[kind]))
 
 
 def closing(tokenizer: TextTokenizer, kind: str) -> Sequence1D:

@@ -96,18 +96,27 @@ class Generator:
         self._words = None
 
     @torch.inference_mode()
-    def __call__(self, instruction: str, image_codes: NDArray[np.int64]) -> Generated:
-        """Generate after these words and this image.
+    def __call__(
+        self,
+        instruction: str,
+        image_codes: NDArray[np.int64],
+        state_tokens: NDArray[np.int64] | None = None,
+    ) -> Generated:
+        """Generate after these words and pictures.
 
         Args:
             instruction: in words.
-            image_codes: (N,) codes of the image.
+            image_codes: (N,) codes of the image, or (c, N) of several.
+            state_tokens: (s,) ids of proprioception, where the model reads it.
 
         Raises:
             DecodeError: a score is not finite.
         """
         start = time.perf_counter()
-        body = vocabulary.image(image_codes, self._num_codes) + self._suffix
+        body = vocabulary.images(image_codes, self._num_codes)
+        if state_tokens is not None:
+            body = body + vocabulary.state(state_tokens)
+        body = body + self._suffix
         words = self._read_words(instruction, len(body))
         embeds = _embed(self._model, body)
         scores = [self._scores(words, embeds, vocabulary.PROMPT_LENGTH)]

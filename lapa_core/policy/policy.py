@@ -9,7 +9,7 @@ another robot raise. Not thread-safe; one inference at a time.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class Prediction:
     Attributes:
         tokens: (n,) int64 generated codes.
         step_logits: (n, rows) float32 scores each was chosen from.
-        vqgan_tokens: (256,) int64 codes of the image.
+        vqgan_tokens: (c * 256,) int64 codes of the pictures.
         input_ids, attention_mask: (T,) int64 prompt.
         timings_ms: milliseconds of each of `STAGES`.
     """
@@ -86,11 +86,8 @@ class Policy:
         reference_eos: bool = False,
     ) -> None:
         interface = checkpoint.interface
-        if len(interface.cameras) != 1:
-            raise CheckpointError(
-                f"the sequence has room for one image, but the checkpoint names "
-                f"{len(interface.cameras)} cameras: {', '.join(interface.cameras)}"
-            )
+        if not interface.cameras:
+            raise CheckpointError("the checkpoint names no camera")
         self.checkpoint = checkpoint
         # oneDNN's convolutions run in this layout; other ones are copied back and forth.
         checkpoint.vqgan.to(memory_format=torch.channels_last)
@@ -153,7 +150,10 @@ class Policy:
 
     def warm_up(self) -> None:
         """Infer once on a grey image, so that the first real inference is not slow."""
-        self.predict(np.full((256, 256, 3), 128, dtype=np.uint8), "warm up")
+        grey = np.full((256, 256, 3), 128, dtype=np.uint8)
+        states = self.checkpoint.states
+        tokens = states.encode(np.array(states.lower)) if states else None
+        self.predict([grey] * len(self.cameras), "warm up", tokens)
         self.reset()
 
     def infer(self, observation: Observation) -> Decision:
@@ -164,11 +164,16 @@ class Policy:
             DecodeError: the model's output has no meaning as an action.
             CheckpointError: the checkpoint gives no actions.
         """
-        (camera,) = self.cameras
-        if camera not in observation.images:
-            raise StaleInput(unknown("camera", camera, observation.images, "the observation"))
+        for camera in self.cameras:
+            if camera not in observation.images:
+                raise StaleInput(unknown("camera", camera, observation.images, "the observation"))
         start = time.perf_counter()
-        prediction = self.predict(observation.images[camera], observation.instruction)
+        states = self.checkpoint.states
+        prediction = self.predict(
+            [observation.images[camera] for camera in self.cameras],
+            observation.instruction,
+            states.tokens(observation.state) if states else None,
+        )
         deltas = self.action(prediction.tokens)
         chunk = ActionChunk(
             names=self.dimensions,
@@ -189,15 +194,22 @@ class Policy:
         deltas = bins.decode(tokens.reshape(self.chunk_length, len(self.dimensions)))
         return self.checkpoint.interface.exchange_gripper(deltas)
 
-    def predict(self, image: ImageArray, instruction: str) -> Prediction:
-        """Codes of one (H, W, 3) RGB image and an instruction."""
+    def predict(
+        self,
+        pictures: ImageArray | Sequence[ImageArray],
+        instruction: str,
+        state_tokens: NDArray[np.int64] | None = None,
+    ) -> Prediction:
+        """Codes of an instruction, (H, W, 3) RGB pictures in the cameras' order, and a state."""
         start = time.perf_counter()
-        resized = images.resize_for_model(image, self._center_crop)
-        pixels = images.normalise(resized)
+        views = [pictures] if isinstance(pictures, np.ndarray) else list(pictures)
+        pixels = np.stack(
+            [images.normalise(images.resize_for_model(v, self._center_crop)) for v in views]
+        )
         resized_at = time.perf_counter()
         codes = self._encode(pixels)
         encoded_at = time.perf_counter()
-        generated = self._generator(instruction, codes)
+        generated = self._generator(instruction, codes, state_tokens)
         timings = {
             "preprocess": resized_at - start,
             "vqgan": encoded_at - resized_at,
@@ -209,9 +221,10 @@ class Policy:
 
     @torch.inference_mode()
     def _encode(self, pixels: NDArray[np.float32]) -> NDArray[np.int64]:
+        """(c, 256, 256, 3) pixels -> (c, N) codes."""
         vqgan = self.checkpoint.vqgan
-        codes = vqgan.encode(torch.from_numpy(pixels)[None].to(vqgan.device))
-        return codes[0].cpu().numpy()
+        codes = vqgan.encode(torch.from_numpy(pixels).to(vqgan.device))
+        return codes.cpu().numpy()
 
 
 def _prediction(
@@ -219,5 +232,5 @@ def _prediction(
 ) -> Prediction:
     prompt = generated.prompt
     return Prediction(
-        generated.tokens, generated.step_logits, codes, prompt.ids, prompt.mask, timings_ms
+        generated.tokens, generated.step_logits, codes.ravel(), prompt.ids, prompt.mask, timings_ms
     )

@@ -91,8 +91,8 @@ def test_weights_cut_short_are_refused(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 3}, "format 3, made by a newer lapa_ros, not readable here; valid: 2"),
-        ({"format": 1}, "format 1, made by an older lapa_ros, not readable here; valid: 2"),
+        ({"format": 4}, "format 4, made by a newer lapa_ros, not readable here; valid: 2, 3"),
+        ({"format": 1}, "format 1, made by an older lapa_ros, not readable here; valid: 2, 3"),
         ({"kind": "reward"}, "unknown kind 'reward'"),
         ({"num_tokens": 8}, "8 tokens are not 1 steps of 7 dimensions"),
         ({"center_crop": 1}, "center_crop is missing or wrong"),

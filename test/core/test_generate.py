@@ -108,7 +108,7 @@ def test_a_later_token_changes_no_earlier_score(checkpoint, codes):
 
 def test_padding_on_the_left_changes_nothing(checkpoint, codes):
     """Scores do not depend on how many slots are padding, and padding gives no NaN."""
-    body = vocabulary.image(codes[0], 512)
+    body = vocabulary.images(codes[0], 512)
     words = vocabulary.prefix(checkpoint.tokenizer, WORDS[0])
     num_pads = int((words.mask == 0).sum())
     bare = Sequence1D(*(a[num_pads:] for a in (words.ids, words.tables, words.mask)))

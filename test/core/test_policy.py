@@ -184,11 +184,16 @@ def test_an_interface_of_a_robot_names_its_first_camera():
     assert interface.cameras == ("front",) and interface.num_tokens == 7
 
 
-def test_more_cameras_than_images_are_refused(debug_checkpoint):
+def test_every_camera_of_the_checkpoint_is_asked_for(debug_checkpoint):
     made = Checkpoint.from_pretrained(debug_checkpoint)
     made.interface = dataclasses.replace(made.interface, cameras=("front", "wrist"))
-    with pytest.raises(CheckpointError, match="2 cameras: front, wrist"):
-        Policy(made)
+    policy = Policy(made)
+    with pytest.raises(StaleInput, match="unknown camera 'wrist'"):
+        policy.infer(observation())
+    both = policy.infer(observation(images={"front": IMAGE, "wrist": 255 - IMAGE}))
+    own, other = (policy.predict([IMAGE, w], "open the drawer") for w in (255 - IMAGE, IMAGE))
+    np.testing.assert_array_equal(both.tokens, own.tokens)
+    assert not np.array_equal(own.step_logits, other.step_logits)
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "warp", "cqu"])

@@ -49,12 +49,13 @@ def test_an_empty_instruction_is_refused(tokenizer, instruction):
 
 def test_ids_of_the_released_model_are_pinned():
     assert vocabulary.end_of_vision(8192) == 8193
-    assert [t.value for t in Table] == [0, 1, 2, 3]
+    tables = (Table.TEXT, Table.VISION, Table.LATENT, Table.ACTION)
+    assert [t.value for t in tables] == [0, 1, 2, 3]
     assert (vocabulary.PAD_ID, vocabulary.BOS_ID, vocabulary.EOS_ID) == (0, 1, 2)
 
 
 def test_an_image_is_its_codes_and_their_end():
-    image = vocabulary.image(np.arange(256), 8192)
+    image = vocabulary.images(np.arange(256), 8192)
     assert image.ids.tolist() == [*range(256), 8193]
     assert set(image.tables.tolist()) == {Table.VISION}
 
@@ -84,3 +85,11 @@ def test_the_small_tokenizer_is_the_same_every_time():
     text = "take the red mug ☕ away"
     assert first.decode(first.encode(text)).strip() == text
     assert len(first.encode(vocabulary.prompt_text("put the red mug on the table"))) < 60
+
+
+def test_several_images_stand_one_after_the_other_and_state_after_them():
+    codes = np.arange(6).reshape(2, 3)
+    assert vocabulary.images(codes, 8192).ids.tolist() == [0, 1, 2, 8192, 3, 4, 5, 8193]
+    state = vocabulary.state(np.array([3, 70]))
+    assert state.ids.tolist() == [3, 70]
+    assert set(state.tables.tolist()) == {Table.STATE}

@@ -1,0 +1,42 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""Attention over whole sequences without padding on the left, as training has them.
+
+Every token sees those before it and itself, so no mask is needed; pads on the right are seen by
+no token that counts. Computed in the type of the values, which is that of autocast where it is
+on. With a cache or a mask, `lapa.py` has its own. B batch, H heads, T tokens, d head size.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
+from torch import Tensor
+
+# Longer ones would keep too much for the way back: 2 T^2 bytes an example, head and layer.
+_LONGEST_WHOLE = 1024
+
+
+def causal(
+    query: Tensor, key: Tensor, value: Tensor, scaling: float | None, dropout: float
+) -> Tensor:
+    """(B, H, T, d) each, of one type -> (B, H, T, d).
+
+    Args:
+        scaling: of the scores; None is 1 / sqrt(d).
+        dropout: probability.
+    """
+    in_bfloat16_on_cpu = value.dtype == torch.bfloat16 and value.device.type == "cpu"
+    if in_bfloat16_on_cpu and query.shape[2] <= _LONGEST_WHOLE and not dropout:
+        return _whole(query, key, value, scaling)
+    return F.scaled_dot_product_attention(
+        query, key, value, dropout_p=dropout, is_causal=True, scale=scaling
+    )
+
+
+def _whole(query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
+    """Scores at once: torch's blockwise kernel is less than half as fast here (decision 0053)."""
+    length = query.shape[2]
+    future = torch.full((length, length), -torch.inf, dtype=query.dtype).triu(1)
+    scores = (query * (scaling or query.shape[-1] ** -0.5)) @ key.transpose(-1, -2)
+    return (scores + future).softmax(-1) @ value
