@@ -1,6 +1,6 @@
 # Copyright (c) 2026 lapa_ros contributors
 # SPDX-License-Identifier: MIT
-"""A scripted demonstrator: puts one block into the bin, one end-effector delta a step.
+"""A scripted demonstrator: does one task with one thing, one end-effector delta a step.
 
 It sees what the simulation knows, and speaks as a policy does: deltas in the arm's base axes,
 each added to the commanded target, an absolute gripper opening.
@@ -14,21 +14,33 @@ from collections.abc import Iterator
 import numpy as np
 
 from lapa_core.control.compose import Pose, difference
-from lapa_core.errors import ConfigError, unknown
+from lapa_core.errors import ConfigError
 from lapa_core.rotation import rotation_from_rpy
-from lapa_core.sim import world
+from lapa_core.sim import tasks, world
 from lapa_core.sim.layout import BIN_HALF_M
 from lapa_core.sim.simulation import Simulation
+from lapa_core.sim.things import CUP
 from lapa_core.types import FloatArray
 
 OPEN, CLOSED = 1.0, 0.0
 TRAVEL_M = 0.12  # height of the tool above the table on its way
-GRASP_M = 0.018  # the middle of a block, and a little
-RELEASE_M = 0.07  # above the bin's wall with the block in the fingers
+CARRY_M = 0.145  # and with the cup, whose rim then clears the things
+GRASP_M = 0.018  # the tool is at least this high, and 18 mm below the top of a tall thing
+ABOVE_BIN_M = 0.052  # what hangs below the tool passes the bin's wall
+STAND_OFF_M, THROUGH_M = 0.05, 0.05  # before and beyond a thing that is pushed over
+BELOW_TOP_M = 0.01  # where it is pushed
 STEP_SHARE = 0.8  # of the robot file's largest step
 # From here a waypoint counts as reached; the commanded target gets there exactly.
 NEAR_M, NEAR_RAD = 1e-3, 1e-2
-GRIP_STEPS = 4  # steps to let the fingers close or open
+# Steps to let the fingers close or open, which takes them 0.1 s. In a second idle step a policy
+# would see what it saw in the first, and have to do another thing.
+GRIP_STEPS = 1
+# With a generator, a demonstrator is not exact on its way, as a person is not:
+STRAY_SHARE = 0.3  # of the demonstrations pass a point beside the first waypoint
+STRAY_M = (0.04, 0.04, 0.03)
+HEIGHT_M = 0.01  # spread of the height it travels at
+
+Waypoint = tuple[Pose, float, int]  # goal in the base frame, opening, steps to stay there
 
 
 class Expert:
@@ -38,19 +50,37 @@ class Expert:
         done: whether the last waypoint has been reached.
     """
 
-    def __init__(self, sim: Simulation, arm: str, block: str = "red_block") -> None:
-        """Plan for the block where it stands now.
+    def __init__(
+        self,
+        sim: Simulation,
+        arm: str,
+        thing: str = "red_block",
+        task: str = tasks.PUT,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        """Plan for the thing where it stands now.
+
+        Args:
+            sim: what stands where.
+            arm: which one moves.
+            thing: that is put into the bin, knocked over or covered.
+            task: one of `tasks.TASKS`.
+            rng: of the ways that differ from one demonstration to the next; None: always the same.
 
         Raises:
-            ConfigError: the simulation has no such block or arm.
+            ConfigError: the simulation has no such thing, arm or cup, or there is no such task.
         """
-        if block not in world.BLOCKS:
-            raise ConfigError(unknown("block", block, world.BLOCKS, "the simulation"))
+        tasks.check_task(task)
         self.done = False
         self._sim = sim
         self._arm = sim.robot.arm(arm)
-        self._block = block
-        self._plan = self._waypoints()
+        self._thing = sim.scene.thing(thing)
+        self._cup = sim.scene.cup
+        if task == tasks.COVER and self._cup is None:
+            raise ConfigError(f"scene {sim.scene.name} has no cup to cover the {thing} with")
+        self._travel_m = TRAVEL_M + (rng.uniform(-HEIGHT_M, HEIGHT_M) if rng else 0.0)
+        ways = {tasks.PUT: self._put, tasks.KNOCK: self._knock, tasks.COVER: self._cover}
+        self._plan = self._astray(list(ways[task]()), rng)
         self._goal, self._opening, self._wait = next(self._plan)
 
     def decide(self, target: Pose) -> FloatArray:
@@ -69,30 +99,62 @@ class Expert:
         return np.concatenate([delta / max(1.0, ratio), [self._opening]])
 
     def succeeded(self) -> bool:
-        """Whether the block lies in the bin and no finger holds it."""
+        """Whether the thing lies in the bin and no finger holds it."""
         poses = self._sim.object_poses()
-        apart = np.abs(poses[self._block].xyz_m - poses[world.BIN].xyz_m)
+        name = self._thing.name
+        apart = np.abs(poses[name].xyz_m - poses[world.BIN].xyz_m)
         inside = bool(np.all(apart[:2] < BIN_HALF_M)) and apart[2] < world.BIN_HEIGHT_M
-        held = any(self._block in pair and "finger" in "".join(pair) for pair in self._touching())
+        held = any(name in pair and "finger" in "".join(pair) for pair in self._sim.contacts())
         return inside and not held
 
-    def _touching(self) -> list[tuple[str, str]]:
-        return self._sim.contacts()
-
-    def _waypoints(self) -> Iterator[tuple[Pose, float, int]]:
-        """Goal in the base frame, opening, and steps to stay there."""
+    def _put(self) -> Iterator[Waypoint]:
         poses = self._sim.object_poses()
-        block, bin_xyz = poses[self._block], poses[world.BIN].xyz_m
-        yaw = self._yaw(block.rotation)
-        at, to = block.xyz_m[:2], bin_xyz[:2]
-        yield self._goal_at(at, TRAVEL_M, yaw), OPEN, 0
-        yield self._goal_at(at, GRASP_M, yaw), OPEN, 0
-        yield self._goal_at(at, GRASP_M, yaw), CLOSED, GRIP_STEPS
-        yield self._goal_at(at, TRAVEL_M, yaw), CLOSED, 0
-        yield self._goal_at(to, TRAVEL_M, yaw), CLOSED, 0
-        yield self._goal_at(to, RELEASE_M, yaw), CLOSED, 0
-        yield self._goal_at(to, RELEASE_M, yaw), OPEN, GRIP_STEPS
-        yield self._goal_at(to, TRAVEL_M, yaw), OPEN, 0
+        thing, bin_xyz = poses[self._thing.name], poses[world.BIN].xyz_m
+        yaw = self._yaw(thing.rotation)
+        at, to = thing.xyz_m[:2], bin_xyz[:2]
+        grasp_m = max(GRASP_M, self._thing.height_m - GRASP_M)
+        yield self._goal_at(at, self._travel_m, yaw), OPEN, 0
+        yield self._goal_at(at, grasp_m, yaw), OPEN, 0
+        yield self._goal_at(at, grasp_m, yaw), CLOSED, GRIP_STEPS
+        yield self._goal_at(at, self._travel_m, yaw), CLOSED, 0
+        yield self._goal_at(to, self._travel_m, yaw), CLOSED, 0
+        yield self._goal_at(to, grasp_m + ABOVE_BIN_M, yaw), CLOSED, 0
+        yield self._goal_at(to, grasp_m + ABOVE_BIN_M, yaw), OPEN, GRIP_STEPS
+        yield self._goal_at(to, self._travel_m, yaw), OPEN, 0
+
+    def _knock(self) -> Iterator[Waypoint]:
+        """Push it over away from the base, with closed fingers."""
+        at = self._sim.object_poses()[self._thing.name].xyz_m[:2]
+        ahead = self._arm.base_rotation[:2, 0]
+        height = self._thing.height_m - BELOW_TOP_M
+        before, beyond = at - STAND_OFF_M * ahead, at + THROUGH_M * ahead
+        yield self._goal_at(before, self._travel_m, 0.0), CLOSED, 0
+        yield self._goal_at(before, height, 0.0), CLOSED, 0
+        yield self._goal_at(beyond, height, 0.0), CLOSED, 0
+        yield self._goal_at(beyond, self._travel_m, 0.0), CLOSED, 0
+
+    def _cover(self) -> Iterator[Waypoint]:
+        assert self._cup is not None
+        poses = self._sim.object_poses()
+        cup, thing = poses[CUP], poses[self._thing.name]
+        yaw = self._yaw(cup.rotation)
+        at, to, hold = cup.xyz_m[:2], thing.xyz_m[:2], self._cup.hold_m
+        yield self._goal_at(at, CARRY_M, yaw), OPEN, 0
+        yield self._goal_at(at, hold, yaw), OPEN, 0
+        yield self._goal_at(at, hold, yaw), CLOSED, GRIP_STEPS
+        yield self._goal_at(at, CARRY_M, yaw), CLOSED, 0
+        yield self._goal_at(to, CARRY_M, yaw), CLOSED, 0
+        yield self._goal_at(to, hold, yaw), CLOSED, 0
+        yield self._goal_at(to, hold, yaw), OPEN, GRIP_STEPS
+        yield self._goal_at(to, CARRY_M, yaw), OPEN, 0
+
+    def _astray(self, plan: list[Waypoint], rng: np.random.Generator | None) -> Iterator[Waypoint]:
+        """The plan, now and then with a point beside the first waypoint before it."""
+        if rng is not None and rng.random() < STRAY_SHARE:
+            goal, opening, _ = plan[0]
+            beside = goal.xyz_m + rng.uniform(-1, 1, size=3) * STRAY_M
+            yield Pose(beside, goal.rotation), opening, 0
+        yield from plan
 
     def _goal_at(self, xy: FloatArray, height_m: float, yaw: float) -> Pose:
         """A pose of the tool in the base frame: pointing down, fingers closing along `yaw`."""
@@ -103,7 +165,7 @@ class Expert:
         return Pose(base.T @ (xyz - self._arm.base_xyz_m), turned)
 
     def _yaw(self, rotation: FloatArray) -> float:
-        """Heading of the fingers across two faces of the block, nearest to straight ahead."""
+        """Heading of the fingers across two faces of a box, nearest to straight ahead."""
         heading = math.atan2(rotation[1, 0], rotation[0, 0]) - float(self._arm.base_rpy_rad[2])
         quarter = 0.5 * math.pi
         return heading - quarter * round(heading / quarter)

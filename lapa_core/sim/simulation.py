@@ -22,13 +22,11 @@ from lapa_core.control import gripper
 from lapa_core.control.compose import Pose
 from lapa_core.errors import ConfigError, DataError, unknown
 from lapa_core.robot import Arm, Robot
-from lapa_core.sim import world
-from lapa_core.sim.layout import BLOCK_EDGE_M, layout
+from lapa_core.sim import placement, things, world
+from lapa_core.sim.layout import layout
 from lapa_core.sim.rendering import STATE, Renderers
+from lapa_core.sim.things import Scene
 from lapa_core.types import FloatArray, ImageArray
-
-_PLACE_GAP_M = 0.055  # between the middles of two blocks
-_PLACE_TRIALS = 100  # of one block, before all are placed anew
 
 
 @dataclass(frozen=True)
@@ -47,9 +45,16 @@ class Simulation:
         robot: the robot it was built from.
         timestep: seconds of one physics step.
         layout: where the table stands and the objects are put.
+        scene: what stands on it.
     """
 
-    def __init__(self, robot: Robot, seed: int = 0, timestep: float = 0.002) -> None:
+    def __init__(
+        self,
+        robot: Robot,
+        seed: int = 0,
+        timestep: float = 0.002,
+        scene: Scene = things.BLOCKS,
+    ) -> None:
         """Build the world and put the arms into their park pose.
 
         Raises:
@@ -61,8 +66,9 @@ class Simulation:
         self.timestep = timestep
         self._descriptions = {a.name: descriptions.for_arm(a) for a in robot.arms}
         self.layout = layout(robot)
+        self.scene = scene
         try:
-            spec = world.build(robot, self._descriptions, self.layout, timestep)
+            spec = world.build(robot, self._descriptions, self.layout, timestep, scene)
             self._model = spec.compile()
         except ValueError as error:
             raise ConfigError(f"{robot.source}: MuJoCo cannot build it: {error}") from None
@@ -82,17 +88,30 @@ class Simulation:
         return self._model
 
     @property
+    def data(self) -> mujoco.MjData:
+        """The state of the physics, to look at; not guarded against a thread that steps it."""
+        return self._data
+
+    @property
     def time_s(self) -> float:
         """Simulated seconds since the last reset."""
         return float(self._data.time)
 
-    def reset(self, seed: int | None = None) -> None:
-        """Park the arms, open the grippers and place the blocks by the seed (None: the last)."""
+    def reset(
+        self, seed: int | None = None, poses: Mapping[str, FloatArray] | None = None
+    ) -> None:
+        """Put the arms into their poses, open the grippers, place the things by the seed.
+
+        Args:
+            seed: of the places; None takes the last.
+            poses: arm -> (n,) joint positions [rad]; park where none is given.
+        """
         with self._lock:
             self._seed = self._seed if seed is None else seed
             mujoco.mj_resetData(self._model, self._data)
             for arm in self.robot.arms:
-                targets = dict(zip(arm.joints, map(float, arm.park_rad), strict=True))
+                at = (poses or {}).get(arm.name, arm.park_rad)
+                targets = dict(zip(arm.joints, map(float, at), strict=True))
                 targets[arm.gripper.joint] = arm.gripper.open
                 for name in self._joints[arm.name]:
                     leader, scale, offset = self._descriptions[arm.name].leader(name)
@@ -100,15 +119,13 @@ class Simulation:
                         value = scale * targets[leader] + offset
                         self._data.joint(f"{arm.name}/{name}").qpos[0] = value
                 self.set_command(arm.name, targets)
-            self._place_blocks(np.random.default_rng(self._seed))
+            self._place(np.random.default_rng(self._seed))
             mujoco.mj_forward(self._model, self._data)
 
     def new_scene(self, seed: int) -> None:
-        """Place the blocks anew by the seed, at rest; the arms stay as they are."""
+        """Place the things anew by the seed, at rest; the arms stay as they are."""
         with self._lock:
-            for name in world.BLOCKS:
-                self._data.joint(name).qvel[:] = 0.0
-            self._place_blocks(np.random.default_rng(seed))
+            self._place(np.random.default_rng(seed))
             mujoco.mj_forward(self._model, self._data)
 
     def step(self, n: int = 1) -> None:
@@ -180,9 +197,9 @@ class Simulation:
         return place
 
     def object_poses(self) -> dict[str, Pose]:
-        """Poses of the blocks and the bin in the world."""
+        """Poses of the bin and of everything that can be moved, in the world."""
         with self._lock:
-            bodies = {n: self._data.body(n) for n in (*world.BLOCKS, world.BIN)}
+            bodies = {n: self._data.body(n) for n in (*placement.names(self.scene), world.BIN)}
             return {n: Pose(b.xpos.copy(), b.xmat.reshape(3, 3).copy()) for n, b in bodies.items()}
 
     def contacts(self) -> list[tuple[str, str]]:
@@ -252,25 +269,11 @@ class Simulation:
             int(of_joint.qposadr[0]), int(of_joint.dofadr[0]), self._model.actuator(name).id
         )
 
-    def _place_blocks(self, rng: np.random.Generator) -> None:
-        """Blocks at random places that do not touch, drawn one after the other."""
-        place = self.layout
-        placed: list[FloatArray] = []
-        turns: list[float] = []
-        while len(placed) < len(world.BLOCKS):
-            for _ in range(_PLACE_TRIALS):
-                xy = rng.uniform(place.blocks_lower, place.blocks_upper)
-                if all(np.linalg.norm(xy - other) >= _PLACE_GAP_M for other in placed):
-                    placed.append(xy)
-                    turns.append(rng.uniform(-math.pi, math.pi))
-                    break
-            else:  # the first ones left no room for this one
-                placed, turns = [], []
-        height = place.table_z_m + BLOCK_EDGE_M / 2
-        for name, xy, turn in zip(world.BLOCKS, placed, turns, strict=True):
-            self._data.joint(name).qpos[:] = [
-                *xy, height, math.cos(turn / 2), 0.0, 0.0, math.sin(turn / 2)
-            ]  # fmt: skip
+    def _place(self, rng: np.random.Generator) -> None:
+        """Put everything that can be moved somewhere, at rest."""
+        for name, qpos in placement.draw(self.scene, self.layout, rng).items():
+            joint = self._data.joint(name)
+            joint.qpos[:], joint.qvel[:] = qpos, 0.0
 
     def _motor_angle(self, arm: str, linkage: descriptions.Linkage) -> float:
         finger = float(self._data.joint(f"{arm}/{linkage.finger}").qpos[0])

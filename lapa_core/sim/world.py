@@ -19,18 +19,12 @@ from lapa_core.description import Description
 from lapa_core.errors import ConfigError, unknown
 from lapa_core.rigid import neighbours, rigid_groups
 from lapa_core.robot import WORLD, Arm, Camera, Robot
-from lapa_core.sim import servos
-from lapa_core.sim.layout import BIN_HALF_M, BLOCK_EDGE_M, Layout
+from lapa_core.sim import servos, things
+from lapa_core.sim.layout import BIN_HALF_M, Layout
+from lapa_core.sim.things import CUP, CUP_COLOUR, Cup, Scene, Thing
 from lapa_core.types import FloatArray
 
-# Full colours, so that a picture of 256 pixels tells the blocks apart.
-BLOCKS: Mapping[str, tuple[float, float, float, float]] = {
-    "red_block": (0.80, 0.08, 0.08, 1.0),
-    "green_block": (0.08, 0.55, 0.15, 1.0),
-    "blue_block": (0.10, 0.20, 0.75, 1.0),
-    "yellow_block": (0.90, 0.75, 0.05, 1.0),
-}
-BLOCK_MASS_KG = 0.03
+BLOCKS = tuple(t.name for t in things.BLOCKS.things)  # of the scene that is shown by default
 TABLE = "table"
 TABLE_HALF_THICKNESS_M = 0.02
 BIN = "bin"
@@ -42,8 +36,9 @@ MIN_FRAME = (640, 480)  # pictures up to this size can be asked for, whatever th
 def build(
     robot: Robot,
     arm_descriptions: Mapping[str, Description],
-    scene: Layout,
+    layout: Layout,
     timestep_s: float,
+    scene: Scene = things.BLOCKS,
 ) -> mujoco.MjSpec:
     """The whole scene of a robot, uncompiled.
 
@@ -57,10 +52,12 @@ def build(
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC  # blocks slip less in the fingers
     spec.option.impratio = 10.0
     _look(spec, robot)
-    _table(spec, scene)
-    _bin(spec, scene)
-    for name, colour in BLOCKS.items():
-        _block(spec, name, colour, scene)
+    _table(spec, layout)
+    _bin(spec, layout)
+    for thing in scene.things:
+        _thing(spec, thing, layout)
+    if scene.cup is not None:
+        _cup(spec, scene.cup, layout)
     for arm in robot.arms:
         _arm(spec, arm, arm_descriptions[arm.name])
         _exclude(spec, arm, arm_descriptions[arm.name], robot.collision.ignore)
@@ -113,20 +110,20 @@ def _look(spec: mujoco.MjSpec, robot: Robot) -> None:
     )
 
 
-def _table(spec: mujoco.MjSpec, scene: Layout) -> None:
-    middle, half = scene.table_lower + scene.table_upper, scene.table_upper - scene.table_lower
+def _table(spec: mujoco.MjSpec, layout: Layout) -> None:
+    middle, half = layout.table_lower + layout.table_upper, layout.table_upper - layout.table_lower
     spec.worldbody.add_geom(
         name=TABLE,
         type=mujoco.mjtGeom.mjGEOM_BOX,
         size=[*(half / 2), TABLE_HALF_THICKNESS_M],
-        pos=[*(middle / 2), scene.table_z_m - TABLE_HALF_THICKNESS_M],
+        pos=[*(middle / 2), layout.table_z_m - TABLE_HALF_THICKNESS_M],
         rgba=[0.62, 0.50, 0.38, 1.0],
         friction=[0.8, 0.005, 0.0001],
     )
 
 
-def _bin(spec: mujoco.MjSpec, scene: Layout) -> None:
-    body = spec.worldbody.add_body(name=BIN, pos=[*scene.bin_xy, scene.table_z_m])
+def _bin(spec: mujoco.MjSpec, layout: Layout) -> None:
+    body = spec.worldbody.add_body(name=BIN, pos=[*layout.bin_xy, layout.table_z_m])
     wall, half, height = 0.003, BIN_HALF_M, BIN_HEIGHT_M
     parts = {
         "floor": ([half, half, wall], [0, 0, wall]),
@@ -145,21 +142,48 @@ def _bin(spec: mujoco.MjSpec, scene: Layout) -> None:
         )
 
 
-def _block(
-    spec: mujoco.MjSpec, name: str, colour: tuple[float, float, float, float], scene: Layout
-) -> None:
-    middle = (scene.blocks_lower + scene.blocks_upper) / 2
-    body = spec.worldbody.add_body(name=name, pos=[*middle, scene.table_z_m + BLOCK_EDGE_M / 2])
-    body.add_freejoint(name=name)
+def _thing(spec: mujoco.MjSpec, thing: Thing, layout: Layout) -> None:
+    """A thing that can be moved, somewhere; `Simulation` places it."""
+    half, height = thing.edge_m / 2, thing.height_m / 2
+    middle = (layout.blocks_lower + layout.blocks_upper) / 2
+    body = spec.worldbody.add_body(name=thing.name, pos=[*middle, layout.table_z_m + height])
+    body.add_freejoint(name=thing.name)
     body.add_geom(
-        name=name,
+        name=thing.name,
         type=mujoco.mjtGeom.mjGEOM_BOX,
-        size=[BLOCK_EDGE_M / 2] * 3,
-        mass=BLOCK_MASS_KG,
-        rgba=list(colour),
+        size=[half, half, height],
+        mass=thing.mass_kg,
+        rgba=list(thing.rgba),
         friction=[1.0, 0.01, 0.0001],
         condim=4,
     )
+
+
+def _cup(spec: mujoco.MjSpec, cup: Cup, layout: Layout) -> None:
+    """The cup, its frame in the middle of its rim."""
+    body = spec.worldbody.add_body(name=CUP, pos=[*layout.bin_xy, layout.table_z_m + 1.0])
+    body.add_freejoint(name=CUP)
+    wall, half = cup.wall_m / 2, cup.inner_m / 2 + cup.wall_m / 2
+    middle, knob = cup.height_m / 2, cup.knob_m / 2
+    parts = {
+        "left": ([half + wall, wall, middle], [0, half, middle]),
+        "right": ([half + wall, wall, middle], [0, -half, middle]),
+        "front": ([wall, half - wall, middle], [half, 0, middle]),
+        "back": ([wall, half - wall, middle], [-half, 0, middle]),
+        "top": ([half - wall, half - wall, wall], [0, 0, cup.height_m - wall]),
+        "knob": ([knob, knob, cup.knob_height_m / 2], [0, 0, cup.hold_m]),
+    }
+    for name, (size, pos) in parts.items():
+        body.add_geom(
+            name=f"{CUP}_{name}",
+            type=mujoco.mjtGeom.mjGEOM_BOX,
+            size=size,
+            pos=pos,
+            mass=cup.mass_kg / len(parts),
+            rgba=list(CUP_COLOUR),
+            friction=[1.0, 0.01, 0.0001],
+            condim=4,
+        )
 
 
 def _camera(spec: mujoco.MjSpec, camera: Camera, where: str) -> None:

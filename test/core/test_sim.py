@@ -16,8 +16,8 @@ from lapa_core import robot as robots
 from lapa_core.control.gripper import finger_from_angle
 from lapa_core.control.kinematics import ArmKinematics
 from lapa_core.errors import ConfigError, DataError
-from lapa_core.sim import Simulation, world
-from lapa_core.sim.layout import layout
+from lapa_core.sim import Simulation, things, world
+from lapa_core.sim.layout import BLOCK_EDGE_M, layout
 
 NAMES = (
     *("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate"),
@@ -183,7 +183,7 @@ def test_blocks_lie_on_the_table_within_reach_and_apart(sim: Simulation) -> None
         assert np.all(places[:, :2] < box.workspace_upper_m[:2])
         gaps = [np.linalg.norm(a - b) for i, a in enumerate(places) for b in places[:i]]
         assert min(gaps) > 0.05
-        bin_edge = sim.layout.bin_xy[1] + world.BIN_HALF_M + world.BLOCK_EDGE_M / np.sqrt(2)
+        bin_edge = sim.layout.bin_xy[1] + world.BIN_HALF_M + BLOCK_EDGE_M / np.sqrt(2)
         assert np.all(places[:, 1] > bin_edge)
 
 
@@ -274,7 +274,7 @@ def test_a_table_below_the_base_takes_its_objects_along() -> None:
     sim = Simulation(dataclasses.replace(arms.wx250s(), table_z_m=-0.1))
     sim.step(100)
     heights = [p.xyz_m[2] for n, p in sim.object_poses().items() if n != world.BIN]
-    np.testing.assert_allclose(heights, -0.1 + world.BLOCK_EDGE_M / 2, atol=1e-3)
+    np.testing.assert_allclose(heights, -0.1 + BLOCK_EDGE_M / 2, atol=1e-3)
 
 
 def test_arms_that_share_too_little_leave_the_objects_to_the_first() -> None:
@@ -364,7 +364,8 @@ def test_the_camera_sees_the_blocks_where_its_geometry_says(sim: Simulation) -> 
         image = sim.render("front").astype(int)
     finally:
         sim.close()
-    for name, (red, green, blue, _) in world.BLOCKS.items():
+    for thing in things.BLOCKS.things:
+        name, (red, green, blue, _) = thing.name, thing.rgba
         right, up, back = axes.T @ (sim.object_poses()[name].xyz_m - camera.position_m)
         column = round(camera.width / 2 + focal * right / -back)
         row = round(camera.height / 2 - focal * up / -back)

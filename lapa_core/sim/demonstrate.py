@@ -1,0 +1,192 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""One scripted demonstration in a `Cell`, from its number alone, written if it succeeds.
+
+Everything of it follows from the request and the number: scene, words, start pose and way.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from lapa_core.errors import ConfigError, unknown
+from lapa_core.sim import tape as tapes
+from lapa_core.sim.cell import Cell, ExpertPolicy
+from lapa_core.sim.tape import Rig, Tape
+from lapa_core.sim.tasks import TASKS, Trial, training_trials
+from lapa_core.sim.things import COLOURS, TABLETOP
+
+MAX_STEPS = 80  # three times the longest of a hundred (25, cover)
+SETTLE_STEPS = 5  # a second, for a thing to fall and lie still; not recorded
+QUALITY = 90  # of the JPEGs; 28 kB a picture of 640x480
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is collected.
+
+    Attributes:
+        seed: everything follows from it and a demonstration's number.
+        robot: a name in `config/robots`, or a path.
+        scene: of `things.SCENES`.
+        tasks, colours: drawn from, but for the pairs that `tasks.HELD_OUT` keeps for evaluation.
+        cameras: that are recorded; none: the robot's first.
+        image_size: width, height of the pictures; None: as the robot file says.
+        jpeg_quality: 1 to 100.
+        keep_failures: whether those that did not succeed are written too, as failures.
+    """
+
+    seed: int = 0
+    robot: str = "wx250s"
+    scene: str = TABLETOP.name
+    tasks: tuple[str, ...] = TASKS
+    colours: tuple[str, ...] = tuple(COLOURS)
+    cameras: tuple[str, ...] = ()
+    image_size: tuple[int, int] | None = None
+    jpeg_quality: int = QUALITY
+    keep_failures: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be collected, before anything is begun."""
+        for colour in self.colours:
+            if colour not in COLOURS:
+                raise ConfigError(unknown("colour", colour, COLOURS, "lapa_core.sim.things"))
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed must be 0 to 2^63 - 1, got {self.seed}")
+        if not 1 <= self.jpeg_quality <= 100:
+            raise ConfigError(f"jpeg quality must be 1 to 100, got {self.jpeg_quality}")
+        self.trial(0)
+
+    def trial(self, number: int) -> Trial:
+        """What demonstration `number` is of; more of them do not change those before.
+
+        Raises:
+            ConfigError: no such task or scene, or no pair of task and colour is left.
+        """
+        seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
+        return training_trials(
+            1, seed, task_names=self.tasks, colours=self.colours, scene_name=self.scene
+        )[0]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What came of one demonstration.
+
+    Attributes:
+        number: of it, and of its episode where it is written.
+        task, target, instruction: of its trial.
+        success: whether the judge says so.
+        written: whether it is an episode on disk.
+        steps: of it.
+        note: why it failed, or "".
+        findings: of the audit, in words; none in a sound episode.
+    """
+
+    number: int
+    task: str
+    target: str
+    instruction: str
+    success: bool
+    written: bool
+    steps: int
+    note: str = ""
+    findings: tuple[str, ...] = ()
+
+
+@contextmanager
+def demonstrator(request: Request, out: Path) -> Iterator[partial[Attempt]]:
+    """A cell with all that is made once; gives the function number -> `Attempt`.
+
+    Raises:
+        ConfigError: the robot cannot be simulated.
+    """
+    rig = make_rig(request)
+    cameras = tuple(c.name for c in rig.robot.cameras)
+    cell = Cell(rig.robot, cameras=cameras, source="teleop")
+    try:
+        with in_use(out):
+            yield partial(demonstrate, request, out, rig, cell)
+    finally:
+        cell.close()
+
+
+@contextmanager
+def in_use(out: Path, alone: bool = False) -> Iterator[None]:
+    """Say that this process writes there; `alone` waits until no other does.
+
+    A process whose caller was killed finishes what it is doing; until then nobody may clean up.
+    """
+    folder = os.open(out, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # a file system without locks goes without
+            fcntl.flock(folder, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(folder)
+
+
+def make_rig(request: Request) -> Rig:
+    """How the request's episodes are recorded; a `ConfigError` if they cannot be."""
+    return tapes.rig(request.robot, request.cameras, request.image_size, request.jpeg_quality)
+
+
+def demonstrate(request: Request, out: Path, rig: Rig, cell: Cell, number: int) -> Attempt:
+    """Demonstrate, judge, and write what is to be kept.
+
+    Raises:
+        RecordingError: the disk refuses.
+    """
+    trial = request.trial(number)
+    rng = np.random.default_rng([request.seed, number])
+    cell.reset(trial, rng)
+    expert = ExpertPolicy(cell, rng)
+    tape = Tape(rig, out, number, cell)
+    try:
+        note = _act(cell, expert, tape)
+        outcome = cell.outcome()
+        written = outcome.success or request.keep_failures
+        findings: tuple[str, ...] = ()
+        if written:
+            episode = tape.close("success" if outcome.success else "failure")
+            findings = tuple(f"{f.stream} {f.check}: {f.text}" for f in episode.findings)
+        else:
+            tape.abort()
+            shutil.rmtree(tape.folder)
+    except BaseException:
+        tape.abort()
+        raise
+    return Attempt(
+        number, trial.task, trial.target, trial.instruction, outcome.success, written, tape.steps,
+        "" if outcome.success else note or outcome.note or "not done", findings,
+    )  # fmt: skip
+
+
+def _act(cell: Cell, expert: ExpertPolicy, tape: Tape) -> str:
+    """Act to the end, and wait until the judge can say; returns why it was broken off, or ""."""
+    note = ""
+    opening = 1.0
+    while True:
+        tape.sense(cell.observe())
+        note = cell.holds or (f"not done in {MAX_STEPS} steps" if cell.steps >= MAX_STEPS else "")
+        if expert.done or note:
+            break
+        chunk = expert.decide(cell)
+        opening = float(chunk.deltas[0, -1])
+        tape.ask(chunk)
+        cell.act(chunk)
+        tape.told()
+    for _ in range(SETTLE_STEPS):
+        if cell.done:
+            break
+        cell.act(cell.chunk(np.array([[0.0] * 6 + [opening]])))
+    return note

@@ -1,0 +1,130 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""The closed loop without ROS: the demonstrator succeeds, and it all comes out the same again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import arms
+import numpy as np
+import pytest
+
+from lapa_core.errors import ConfigError
+from lapa_core.sim.cell import Cell, ExpertPolicy
+from lapa_core.sim.judge import Outcome
+from lapa_core.sim.tasks import TASKS, Trial, make_trials
+from lapa_core.types import ActionChunk, FloatArray
+
+pytestmark = pytest.mark.sim
+(PUT_TRIAL,) = make_trials("seen", "put", 1, 0)
+
+
+@pytest.fixture(scope="module")
+def cell() -> Iterator[Cell]:
+    made = Cell(arms.wx250s())
+    yield made
+    made.close()
+
+
+def demonstrate(cell: Cell, trial: Trial, seed: int | None = None) -> tuple[FloatArray, Outcome]:
+    """The (n, 7) state after every step, and the outcome."""
+    rng = None if seed is None else np.random.default_rng(seed)
+    cell.reset(trial, rng)
+    expert = ExpertPolicy(cell, rng)
+    path = []
+    while not cell.done and cell.steps < 100:
+        cell.act(expert.decide(cell))
+        path.append(list(cell.state().values()))
+    return np.array(path), cell.outcome()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_demonstrator_succeeds(cell: Cell, task: str) -> None:
+    for trial in make_trials("seen", task, 1, 1) + make_trials("unseen_object", task, 1, 1):
+        _, outcome = demonstrate(cell, trial, seed=1)
+        assert outcome.success and outcome.strict, f"{trial}: {outcome}"
+        assert outcome.right_object and outcome.first_touched == trial.target
+        assert outcome.steps == cell.steps < 60 and cell.holds == ""
+
+
+def test_the_same_trial_comes_out_the_same_to_the_bit(cell: Cell) -> None:
+    """Also in a cell that has done other things before, and as whoever it acts."""
+    first, outcome = demonstrate(cell, PUT_TRIAL, seed=2)
+    picture = cell.frame("front", (160, 120))
+    fresh = Cell(cell.robot, source="teleop")
+    second, again = demonstrate(fresh, PUT_TRIAL, seed=2)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(picture, fresh.frame("front", (160, 120)))
+    assert outcome == again and cell.authority[0] == "policy" and fresh.authority[0] == "teleop"
+    other, _ = demonstrate(fresh, PUT_TRIAL, seed=3)
+    assert not np.array_equal(first[:5], other[:5]), "the start does not depend on the seed"
+    fresh.close()
+
+
+def test_an_observation_is_what_the_robot_file_says(cell: Cell) -> None:
+    cell.reset(PUT_TRIAL)
+    seen = cell.observe()
+    assert seen.instruction == PUT_TRIAL.instruction and seen.stamp_ns == cell.stamp_ns > 0
+    assert list(seen.images) == ["front"] and seen.images["front"].shape == (480, 640, 3)
+    assert seen.images["front"].std() > 10
+    assert tuple(seen.state) == cell.robot.dimensions
+    tool = cell.sim.tool_pose("wx250s")
+    np.testing.assert_allclose(list(seen.state.values())[:3], tool.xyz_m, atol=1e-3)
+    assert seen.state["wx250s/gripper"] == pytest.approx(1.0, abs=0.02)
+    assert seen.state["wx250s/pitch"] == pytest.approx(0.0, abs=0.05)
+
+
+def test_a_step_moves_the_target_by_its_delta_and_takes_a_step_time(cell: Cell) -> None:
+    cell.reset(PUT_TRIAL)
+    before, began_ns = cell.target, cell.stamp_ns
+    delta = np.array([0.01, -0.02, 0.015, 0.0, 0.0, 0.1, 0.3])
+    cell.act(cell.chunk(delta[None]))
+    np.testing.assert_allclose(cell.target.xyz_m - before.xyz_m, delta[:3], atol=1e-9)
+    assert cell.stamp_ns - began_ns == 200_000_000 and cell.steps == 1
+    (told,) = cell.executed()
+    np.testing.assert_allclose(told.deltas[0], delta, atol=1e-12)
+    assert cell.executed() == [] and told.stamp_ns == began_ns
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda d: d * np.nan, "not finite"),
+        (lambda d: d + 0.5, "beyond 0.1, 2 times the clamp"),
+    ],
+)
+def test_a_bad_chunk_makes_the_arm_hold(cell: Cell, spoil, reason: str) -> None:  # type: ignore[no-untyped-def]
+    cell.reset(PUT_TRIAL)
+    good = np.array([[0.01, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]])
+    cell.act(cell.chunk(good))
+    assert cell.holds == "" and cell.authority == ("policy", "following policy")
+    target = cell.target
+    cell.act(cell.chunk(spoil(good)))
+    assert reason in cell.holds and not cell.done
+    np.testing.assert_array_equal(cell.target.xyz_m, target.xyz_m)
+    cell.act(cell.chunk(good))
+    assert cell.holds == "", "it goes on with the next good one"
+
+
+def test_a_stale_chunk_makes_the_arm_hold(cell: Cell) -> None:
+    cell.reset(PUT_TRIAL)
+    chunk = cell.chunk(np.array([[0.01, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]]))
+    cell.act(chunk)
+    for _ in range(3):
+        cell.act(ActionChunk(chunk.names, chunk.deltas, chunk.due_s, chunk.stamp_ns))
+    assert "not newer than its last one" in cell.holds
+
+
+def test_wrong_cells_and_trials_are_refused(cell: Cell) -> None:
+    with pytest.raises(ConfigError, match="the tasks are for one arm, not 2"):
+        Cell(arms.two_arms())
+    with pytest.raises(ConfigError, match="unknown camera 'wrist'"):
+        Cell(arms.wx250s(), cameras=["wrist"])
+    with pytest.raises(ConfigError, match="no trial has begun"):
+        _ = Cell(arms.wx250s()).trial
+    with pytest.raises(ConfigError, match="unknown scene 'moon'"):
+        cell.reset(replace(PUT_TRIAL, scene="moon"))
+    with pytest.raises(ConfigError, match="unknown thing 'red_post'"):
+        cell.reset(replace(PUT_TRIAL, target="red_post"))

@@ -1,0 +1,297 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""`lapa collect`: what lies on disk is what was demonstrated, the same however it was made."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import crew_work
+import numpy as np
+import pytest
+
+from lapa_core import cli, crew
+from lapa_core.audit import inspection
+from lapa_core.data import replay
+from lapa_core.data.episodes import find, open_episode
+from lapa_core.data.samples import LabelledSample, SampleParams, Samples
+from lapa_core.errors import ConfigError, DataError, LapaError
+from lapa_core.recording import episode as episodes
+from lapa_core.recording import folders
+from lapa_core.sim import collect as collecting
+from lapa_core.sim import demonstrate
+from lapa_core.sim.cell import Cell, ExpertPolicy
+from lapa_core.sim.collect import BOOK, collect
+from lapa_core.sim.demonstrate import Request, make_rig
+from lapa_core.types import FloatArray, Observation
+
+pytestmark = pytest.mark.sim
+# Demonstration 0 is to put a block into the bin, 1 and 2 to knock one over.
+REQUEST = Request(seed=2, image_size=(320, 240), tasks=("put", "knock"))
+QUICK = Request(seed=1, image_size=(160, 120), tasks=("knock",))
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two demonstrations; not to be changed by a test."""
+    out = tmp_path_factory.mktemp("collected") / "set"
+    collect(REQUEST, out, 2)
+    return out
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two short ones."""
+    out = tmp_path_factory.mktemp("quick") / "set"
+    collect(QUICK, out, 2)
+    return out
+
+
+@pytest.fixture(scope="module")
+def made() -> list[list[tuple[Observation, FloatArray]]]:
+    """What was seen and asked for at the steps of `collected`, made again without a tape."""
+    return [list(again(REQUEST, number)) for number in range(2)]
+
+
+def content(out: Path) -> dict[str, bytes]:
+    """Every file of the data set but the lock."""
+    found = {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    found.pop(folders.LOCK)
+    return found
+
+
+def again(request: Request, number: int) -> Iterator[tuple[Observation, FloatArray]]:
+    """The observations and commanded actions of one demonstration."""
+    cell = Cell(make_rig(request).robot)
+    rng = np.random.default_rng([request.seed, number])
+    cell.reset(request.trial(number), rng)
+    expert = ExpertPolicy(cell, rng)
+    try:
+        while True:
+            seen = cell.observe()
+            if expert.done:
+                return
+            chunk = expert.decide(cell)
+            yield seen, chunk.deltas[0]
+            cell.act(chunk)
+    finally:
+        cell.close()
+
+
+def read(collected: Path, number: int, **params: Any) -> list[LabelledSample]:
+    folder = collected / f"episode_{number:04d}"
+    samples = Samples(open_episode(folder), SampleParams(trim_idle=False, **params))
+    found = list(samples)
+    assert not samples.refused
+    return found
+
+
+def test_a_step_is_a_sample_with_what_was_seen_and_asked_for(collected: Path, made: Any) -> None:
+    for number, steps in enumerate(made):
+        found = read(collected, number)
+        assert [s.index for s in found] == list(range(len(steps))) and len(steps) > 8
+        for sample, (seen, action) in zip(found, steps, strict=True):
+            np.testing.assert_allclose(sample.action, action, rtol=0, atol=1e-9)
+            assert sample.observation.state == pytest.approx(seen.state, abs=1e-9)
+            assert sample.observation.instruction == seen.instruction
+            assert sample.authority == "teleop" and not sample.correction
+        executed = [s.action for s in read(collected, number, labels="executed")]
+        np.testing.assert_allclose(executed, [a for _, a in steps], rtol=0, atol=1e-9)
+
+
+def test_its_picture_is_of_that_moment(collected: Path, made: Any) -> None:
+    """Nearer to what was seen then than to what was seen a step before or later."""
+    seen = [o.images["front"].astype(int) for o, _ in made[0]]
+    apart = np.array(
+        [
+            [np.abs(s.observation.images["front"] - p).mean() for p in seen]
+            for s in read(collected, 0)
+        ]
+    )
+    assert apart.diagonal().max() < 2.5
+    moved = [i for i, (_, action) in enumerate(made[0][:-1]) if np.abs(action[:3]).max() > 0.01]
+    assert len(moved) > 10
+    assert all(apart[i, i] < apart[i, i + 1] and apart[i + 1, i + 1] < apart[i + 1, i]
+               for i in moved)  # fmt: skip
+
+
+def test_the_audit_finds_nothing_and_counts_the_same(collected: Path) -> None:
+    for folder in find(collected):
+        report = inspection.inspect(folder)
+        assert report.findings == ()
+        assert report.episode is not None and report.episode.findings == ()
+        counted = {s.topic: s for s in report.streams}
+        for stream in report.episode.streams:
+            assert stream.messages > 0
+            assert dataclasses.replace(counted[stream.topic], source="") == stream
+
+
+def test_an_episode_says_who_and_what(collected: Path) -> None:
+    first, second = (episodes.read(collected / f"episode_000{n}") for n in (0, 1))
+    assert (second.episode, second.outcome) == (1, "success")
+    assert second.instruction == REQUEST.trial(1).instruction
+    assert [c.state for c in second.authority] == ["hold", "teleop"]
+    assert first.started.startswith("2026-01-01T00:00:01") and first.started < second.started
+    robot = open_episode(collected / "episode_0001").robot
+    assert [(c.name, c.rate_hz, c.width) for c in robot.cameras] == [("front", 5.0, 320)]
+
+
+def test_it_can_be_replayed(collected: Path, made: Any) -> None:
+    plan = replay.plan(open_episode(collected / "episode_0000"))
+    np.testing.assert_allclose(plan.deltas, [a for _, a in made[0]], atol=1e-9)
+    np.testing.assert_allclose(np.diff(plan.times_s), 0.2, atol=1e-9)
+
+
+def test_several_processes_make_the_same_bytes(quick: Path, tmp_path: Path) -> None:
+    assert collect(QUICK, tmp_path / "set", 2, workers=2).successes == 2
+    mine, theirs = content(tmp_path / "set"), content(quick)
+    assert mine.keys() == theirs.keys()
+    lines = [sorted(c.pop(BOOK).splitlines()) for c in (mine, theirs)]  # in the order of the end
+    assert lines[0] == lines[1]
+    assert mine == theirs
+
+
+def test_a_run_that_was_killed_is_gone_on_with(quick: Path, tmp_path: Path) -> None:
+    """Killed in episode 0, after episode 1 got its name and before its line was whole."""
+    out = tmp_path / "set"
+    shutil.copytree(quick, out)
+    header, _, second = (out / BOOK).read_bytes().splitlines(keepends=True)
+    (out / BOOK).write_bytes(header + second[:-20])
+    cut = (out / "episode_0000").rename(out / "episode_0000.partial") / "episode_0000_0.mcap"
+    cut.write_bytes(cut.read_bytes()[:1000])
+    before = (out / "episode_0001").stat().st_mtime_ns
+    book = collect(QUICK, out, 2)
+    assert sorted(book.attempts) == [0, 1]
+    assert (out / "episode_0001").stat().st_mtime_ns == before, "made again"
+    mine, theirs = content(out), content(quick)
+    assert mine.pop(BOOK).count(b"\n") == theirs.pop(BOOK).count(b"\n") == 3
+    assert mine == theirs
+
+
+def test_failures_are_not_kept_unless_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demonstrate, "MAX_STEPS", 16)  # enough to knock over, not to put
+    request = dataclasses.replace(REQUEST, image_size=(64, 48))
+    book = collect(request, tmp_path / "good", 1)
+    assert [(a.success, a.note) for a in book.attempts.values()] == [
+        (False, "not done in 16 steps"),
+        (True, ""),
+    ]
+    assert [f.name for f in folders.episodes(tmp_path / "good")] == ["episode_0001"]
+    assert not folders.partials(tmp_path / "good")
+    collect(dataclasses.replace(request, keep_failures=True), tmp_path / "both", 1)
+    found = [episodes.read(f).outcome for f in folders.episodes(tmp_path / "both")]
+    assert found == ["failure", "success"]
+    assert [f.name for f in find(tmp_path / "both")] == ["episode_0001"]
+    monkeypatch.setattr(demonstrate, "MAX_STEPS", 1)
+    monkeypatch.setattr(collecting, "GIVE_UP", 2)
+    with pytest.raises(LapaError, match=r"2 demonstrations in a row failed, the last to '"):
+        collect(request, tmp_path / "good", 9)
+
+
+def test_what_does_not_fit_is_refused(quick: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="collected with seed 1, not 2"):
+        collect(dataclasses.replace(QUICK, seed=2), quick, 2)
+    (tmp_path / "episode_0000").mkdir()
+    with pytest.raises(ConfigError, match="they were not collected here"):
+        collect(QUICK, tmp_path, 1)
+    (tmp_path / BOOK).write_text("no book\n")
+    with pytest.raises(DataError, match="cannot be read"):
+        collect(QUICK, tmp_path, 1)
+    with folders.lock(quick), pytest.raises(folders.InUseError, match=str(os.getpid())):
+        collect(QUICK, quick, 2)
+    with pytest.raises(ConfigError, match=r"unknown camera 'back'.*; valid: 'front', 'overview'"):
+        collect(dataclasses.replace(QUICK, cameras=("back",)), tmp_path / "new", 1)
+    with pytest.raises(ConfigError, match="the tasks are for one arm, not 2"):
+        collect(dataclasses.replace(QUICK, robot="aloha"), tmp_path / "new", 1)
+    assert not (tmp_path / "new").exists() or not folders.episodes(tmp_path / "new")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"colours": ("pink",)}, "unknown colour 'pink'"),
+        ({"tasks": ("juggle",)}, "unknown task 'juggle'"),
+        ({"scene": "moon"}, "unknown scene 'moon'"),
+        ({"jpeg_quality": 0}, "jpeg quality must be 1 to 100"),
+        ({"seed": -1}, "seed must be 0"),
+        ({"tasks": ("put",), "colours": ("green",)}, "no pair of task and colour"),
+    ],
+)
+def test_requests_that_are_none(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        dataclasses.replace(QUICK, **changes)
+
+
+def test_more_demonstrations_do_not_change_those_before() -> None:
+    trials = [REQUEST.trial(n) for n in range(40)]
+    assert trials == [REQUEST.trial(n) for n in range(40)]
+    assert len({t.seed for t in trials}) == 40 and all(t.seed % 2 for t in trials)
+    assert not any((t.task, t.target) == ("knock", "yellow_block") for t in trials)
+
+
+def test_the_command_goes_on_and_says_what_there_is(
+    quick: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["collect", str(quick), "--episodes", "2", "--seed", "1", "--tasks", "put", "knock"]
+    assert cli.main([*argv, "--image-size", "160x120"]) == 2  # another request
+    assert "collected with tasks ['knock'], not ['put', 'knock']" in capsys.readouterr().err
+    argv = [a for a in argv if a != "put"]
+    assert cli.main([*argv, "--image-size", "160x120"]) == 0
+    assert capsys.readouterr().out.strip() == f"{quick}: 2 demonstrations (knock 2)"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_crew_does_all_pieces(workers: int) -> None:
+    pieces, results = iter(range(8)), []
+    crew.run(crew_work.doubler, lambda: next(pieces, None), results.append, workers)
+    assert sorted(results) == [2 * n for n in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("work", "kind", "message"),
+    [
+        (crew_work.faulty, DataError, "three is too much"),
+        (crew_work.mortal, LapaError, "exit code -9"),
+    ],
+)
+def test_a_crew_says_what_befell_it(work: Any, kind: type[Exception], message: str) -> None:
+    pieces = iter(range(50))
+    with pytest.raises(kind, match=message):
+        crew.run(work, lambda: next(pieces, None), lambda _: None, 2)
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    request = ["--seed", "7", "--image-size", "160x120"]
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    assert cli.main(["collect", str(whole), "--episodes", "8", *request]) == 0
+    command = [sys.executable, "-m", "lapa_core.cli", "collect", str(torn), "--episodes", "8"]
+    kills = 0
+    for delay_s in (4.0, 5.0, 6.0, 7.0, 8.0):
+        process = subprocess.Popen([*command, "--workers", "2", *request])
+        ended = threading.Timer(delay_s, process.kill)
+        ended.start()
+        kills += process.wait() == -signal.SIGKILL
+        ended.cancel()
+    assert kills > 0
+    # The workers of a killed run finish what they are doing: the next run waits for them.
+    assert subprocess.run([*command, "--workers", "2", *request], check=False).returncode == 0
+    mine, theirs = content(torn), content(whole)
+    books = [
+        sorted(json.loads(line)["number"] for line in c.pop(BOOK).splitlines()[1:])
+        for c in (mine, theirs)
+    ]
+    assert books[0] == books[1]
+    assert mine == theirs
