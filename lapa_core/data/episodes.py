@@ -109,9 +109,7 @@ def find(
     """
     if (path / episodes.FILE).is_file():
         return [path]
-    found = sorted(
-        p.parent for p in path.glob(f"*/{episodes.FILE}") if not p.parent.name.endswith(PARTIAL)
-    )
+    found = complete(path)
     wanted = []
     for folder in found:
         episode = episodes.read(folder)
@@ -123,6 +121,13 @@ def find(
             f"{'' if flagged else ' and no serious finding'}; {len(found)} of any kind"
         )
     return wanted
+
+
+def complete(path: Path) -> list[Path]:
+    """Folders of all complete episodes of a data set, in the order of their numbers."""
+    return sorted(
+        p.parent for p in path.glob(f"*/{episodes.FILE}") if not p.parent.name.endswith(PARTIAL)
+    )
 
 
 def _namespace(topics: Collection[str]) -> str:

@@ -5,7 +5,8 @@
 The label of a decision at t is, arm by arm, the delta that takes the commanded target at t to
 the commanded target a step time later (`<arm>/ee_target`), and the opening commanded by then
 (`executed/ee_delta`). Labels of consecutive decisions compose to the whole way: nothing is lost
-or counted twice between them, however the source's steps lie on the grid. Knows no pictures.
+or counted twice between them, however the source's steps lie on the grid. Two other sources may
+be chosen, see `SOURCES`. Knows no pictures.
 """
 
 from __future__ import annotations
@@ -17,14 +18,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lapa_core.control.compose import Pose, angle_between, difference
-from lapa_core.errors import StaleInput
+from lapa_core.control.compose import Pose, angle_between, between, compose, difference
+from lapa_core.errors import ConfigError, StaleInput, unknown
 from lapa_core.types import NUM_AXES, FloatArray
 
 MAX_TARGET_AGE_S = 0.25  # `ee_target` comes at 50 Hz while arm_node lives
 # A step and the target it leads to are published in one control period, on two topics.
 SAME_TICK_NS = 100_000_000
 MOVERS = ("teleop", "policy")  # teleop first: where both moved the arm, a person corrected it
+# Where the six numbers of an arm's motion come from; its gripper is as commanded in all of them.
+#   commanded  the way of the commanded target, whatever moved it
+#   executed   the steps begun in the interval, composed: without clamps, jumps and new starts
+#   reached    the way of the measured tool: with the arm's lag, its sag and what it touched
+SOURCES = ("commanded", "executed", "reached")
+_STILL = Pose(np.zeros(3), np.eye(3))
 
 
 @dataclass(frozen=True)
@@ -111,19 +118,55 @@ class Tracks:
         openings: FloatArray = step[NUM_AXES - 1 :: NUM_AXES]
         return openings
 
-    def label(self, time_ns: int) -> FloatArray:
-        """(d,) what the arms were told in the step time after `time_ns`; see the module.
+    def label(self, time_ns: int, source: str = "commanded") -> FloatArray:
+        """(d,) what the arms were told, or did, in the step time after `time_ns`.
+
+        Args:
+            time_ns: of the decision.
+            source: one of `SOURCES`.
 
         Raises:
-            StaleInput: a target or gripper command is missing or too old at either end.
+            StaleInput: a target, pose or gripper command is missing or too old at either end.
         """
         end_ns = time_ns + round(self.step_time_s * 1e9)
         openings = self.openings(end_ns)
         rows = [
-            np.append(difference(self.target(arm, time_ns), self.target(arm, end_ns)), opening)
-            for arm, opening in zip(self.arms, openings, strict=True)
+            np.append(self._motion(index, time_ns, end_ns, source), opening)
+            for index, opening in enumerate(openings)
         ]
         return np.concatenate(rows)
+
+    def _motion(self, index: int, start_ns: int, end_ns: int, source: str) -> FloatArray:
+        """(6,) of one arm between two times."""
+        arm = self.arms[index]
+        if source == "commanded":
+            return difference(self.target(arm, start_ns), self.target(arm, end_ns))
+        if source == "reached":
+            return difference(self.reached(arm, start_ns), self.reached(arm, end_ns))
+        if source != "executed":
+            raise ConfigError(unknown("source of labels", source, SOURCES, "samples"))
+        pose = _STILL
+        for step in self.steps.within(start_ns, end_ns):
+            pose = compose(pose, step[index * NUM_AXES : (index + 1) * NUM_AXES])
+        return difference(_STILL, pose)
+
+    def reached(self, arm: str, time_ns: int) -> Pose:
+        """The measured pose, between the two messages around the time.
+
+        Raises:
+            StaleInput: none yet, or none for too long.
+        """
+        track = self.measured[arm]
+        after = bisect_right(track.times_ns, time_ns)
+        age_s = track.age_s(time_ns)
+        if age_s > MAX_TARGET_AGE_S:
+            since = "yet" if not after else f"for {age_s:.2f} s; valid: {MAX_TARGET_AGE_S:g} s"
+            raise StaleInput(f"no measured pose of {arm} {since}")
+        before: Pose = track.values[after - 1]
+        if after == len(track.times_ns):
+            return before
+        begin_ns, end_ns = track.times_ns[after - 1], track.times_ns[after]
+        return between(before, track.values[after], (time_ns - begin_ns) / (end_ns - begin_ns))
 
     def mover(self, time_ns: int) -> str:
         """Who moved the arm in the step time after `time_ns`; else hold or estop.

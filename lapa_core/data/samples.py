@@ -23,7 +23,7 @@ from lapa_core.data.observe import MAX_IMAGE_AGE_S, Choice, Observer, image_size
 from lapa_core.data.state import ToolState
 from lapa_core.data.streams import Playback
 from lapa_core.data.tracks import read as read_tracks
-from lapa_core.errors import DataError, LapaError
+from lapa_core.errors import ConfigError, DataError, LapaError, unknown
 from lapa_core.types import NUM_AXES, FloatArray, Observation
 
 # The playback begins this long before the first decision: older frames would be stale.
@@ -40,6 +40,7 @@ class SampleParams:
         max_image_age_s: as of the policy node.
         image_wait_s: 0: a decision time is when a live policy has done its waiting for a frame.
             The policy node's own value replays its waiting too.
+        labels: where the actions come from, one of `labels.SOURCES`.
         trim_idle: whether leading and trailing idle steps are left out.
         idle_m, idle_rad, idle_opening: a step below all three is idle. 0.5 mm in 0.2 s is less
             than a leader arm's encoders (0.0015 rad) resolve at the tool.
@@ -49,6 +50,7 @@ class SampleParams:
     state: bool = True
     max_image_age_s: float = MAX_IMAGE_AGE_S
     image_wait_s: float = 0.0
+    labels: str = "commanded"
     trim_idle: bool = True
     idle_m: float = 0.0005
     idle_rad: float = 0.005
@@ -101,6 +103,7 @@ class Samples:
     Attributes:
         tracks: what the arm was told, and by whom.
         refused: the decision times without a sample, filled while iterating.
+        trimmed: places of the idle ends that were left out, likewise.
     """
 
     def __init__(self, recording: Recording, params: SampleParams | None = None) -> None:
@@ -108,25 +111,31 @@ class Samples:
 
         Raises:
             DataError: a stream is not in the bag at all, or nobody moved the arm.
-            ConfigError: the robot has no such camera.
+            ConfigError: the robot has no such camera, or there is no such source of labels.
         """
         self.recording = recording
         self.params = params or SampleParams()
+        if self.params.labels not in labels.SOURCES:
+            raise ConfigError(
+                unknown("source of labels", self.params.labels, labels.SOURCES, "samples")
+            )
         robot = recording.robot
         for name in self.params.cameras:
             robot.camera(name)
         self.cameras = self.params.cameras or tuple(c.name for c in robot.cameras)
         self._topics = {n: recording.camera_topic(robot.camera(n)) for n in self.cameras}
-        if self.params.state:
-            for arm in robot.arms:
+        for arm in robot.arms:
+            if self.params.state or self.params.labels == "reached":
                 recording.require(f"{arm.name}/ee_pose")
+            if self.params.state:
                 recording.require(arm.joint_states)
         self.tracks: Tracks = read_tracks(recording)
         self.refused: list[Refused] = []
+        self.trimmed: tuple[int, ...] = ()
 
     def __iter__(self) -> Iterator[LabelledSample]:
         """The samples, in order of time."""
-        self.refused = []
+        self.refused, self.trimmed = [], ()
         told = self._told()
         seen = self.observations([time_ns for _, time_ns, _ in told])
         for (index, time_ns, action), (_, observation) in zip(told, seen, strict=True):
@@ -202,12 +211,15 @@ class Samples:
         if not self.params.trim_idle:
             return told
         moving = [i for i, (_, _, t) in enumerate(told) if isinstance(t, Refused) or not t.idle]
-        return told[moving[0] : moving[-1] + 1] if moving else []
+        kept = told[moving[0] : moving[-1] + 1] if moving else []
+        inside = {i for i, _, _ in kept}
+        self.trimmed = tuple(i for i, _, _ in told if i not in inside)
+        return kept
 
     def _tell(self, time_ns: int) -> _Told:
         tracks, p = self.tracks, self.params
-        action, mover = tracks.label(time_ns), tracks.mover(time_ns)
-        arms = action.reshape(-1, NUM_AXES)
+        told, mover = tracks.label(time_ns), tracks.mover(time_ns)
+        arms = told.reshape(-1, NUM_AXES)
         idle = (
             float(np.max(np.linalg.norm(arms[:, :3], axis=1))) < p.idle_m
             and float(np.max(np.linalg.norm(arms[:, 3:6], axis=1))) < p.idle_rad
@@ -215,6 +227,8 @@ class Samples:
         )
         if mover not in labels.MOVERS and not idle:
             raise DataError(f"the target moved in {mover}, by no step of teleop or policy")
+        # Whether the arm was to stay is what it was told, whatever the labels are made of.
+        action = told if p.labels == "commanded" else tracks.label(time_ns, p.labels)
         return _Told(action, mover, mover == "teleop" and tracks.corrects(time_ns), idle)
 
 

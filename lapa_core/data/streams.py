@@ -10,7 +10,7 @@ only those a decision waits for are read ahead. Times are the bag's (arrival at 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -75,16 +75,25 @@ def camera_topic(camera: Camera, topics: Iterable[str], namespace: str = "") -> 
 
 
 def frames(
-    bag: Reader, topic: str, start_ns: int | None = None, end_ns: int | None = None
+    bag: Reader,
+    topic: str,
+    start_ns: int | None = None,
+    end_ns: int | None = None,
+    wanted: Container[int] | None = None,
 ) -> Iterator[Frame]:
     """Every picture of one camera, in the order of arrival: video without actions.
+
+    Args:
+        wanted: numbers of the pictures to be decoded, counted from 0; the others are passed over.
 
     Raises:
         DataError: the topic is not in the bag, holds no pictures, or one does not decode.
     """
-    for _, type_, arrived_ns, raw in bag.messages((topic,), start_ns, end_ns):
+    for number, (_, type_, arrived_ns, raw) in enumerate(bag.messages((topic,), start_ns, end_ns)):
         if type_ not in IMAGE_TYPES:
             raise DataError(f"{topic} holds {type_}; valid: {', '.join(IMAGE_TYPES)}")
+        if wanted is not None and number not in wanted:
+            continue
         msg = bag.decode(type_, raw)
         yield Frame(messages.stamp_ns(msg.header.stamp), arrived_ns, messages.image(msg))
 
