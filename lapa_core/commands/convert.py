@@ -1,6 +1,9 @@
 # Copyright (c) 2026 lapa_ros contributors
 # SPDX-License-Identifier: MIT
-"""`lapa convert lapa`: the reference's released files -> a checkpoint."""
+"""`lapa convert lapa`: the reference's released files -> a checkpoint.
+
+`lapa convert finetune-json` (its JSON of demonstrations -> jsonl and csv) is `convert_json`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from lapa_core import robot
+from lapa_core.commands import convert_json
 from lapa_core.errors import ConfigError, unknown
 from lapa_core.model.action_tokenizer import ActionTokenizer
 from lapa_core.model.configuration import LapaConfig, VqganConfig
@@ -16,12 +20,15 @@ from lapa_core.model.interface import NUM_LATENT_CODES, UNSTATED, Interface, for
 from lapa_core.model.vocabulary import KINDS
 from lapa_core.types import AXES
 
-FORMATS = ("lapa",)
+FORMATS = ("lapa", convert_json.FORMAT)
 BRIDGE_STEP_S = 0.2  # the rate of the data the released model saw
 
 
 def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     """Convert and say what came out."""
+    if argv[:1] == [convert_json.FORMAT]:
+        return convert_json.run(parser, argv[1:])
+    parser.epilog = f"`lapa convert {convert_json.FORMAT} --help` lists the arguments of that one."
     _add_arguments(parser)
     args = parser.parse_args(argv)
     if args.format not in FORMATS:
