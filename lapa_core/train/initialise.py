@@ -1,0 +1,133 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""From a model that knows pictures and words to one that can learn actions.
+
+The image tokenizer has no part in it: it stays frozen, its codes are inputs. Knows nothing of
+data or of training loops.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+
+from lapa_core.errors import ConfigError
+from lapa_core.model.lapa import LapaModel
+from lapa_core.model.vqgan import Vqgan
+
+# Standard deviation of a normal distribution of width 1 cut at 2, which jax corrects for.
+_CUT_NORMAL_STD = 0.87962566103423978
+_NEW_TABLES = ("action_embed.weight", "action_head.weight")
+
+
+def add_action_head(
+    source: LapaModel,
+    num_action_rows: int,
+    *,
+    keep_latent: bool = False,
+    keep_action: bool = False,
+    state_rows: int = 0,
+    vision_positions: int = 0,
+    seed: int = 0,
+) -> LapaModel:
+    """An action model from a latent one, from LWM, or from an action model of other bins.
+
+    Table and head of the actions are new, drawn as the reference draws what a checkpoint lacks
+    (`lecun_normal`). All other tensors are those of `source` itself, not copies: use one of the
+    two models, not both.
+
+    Args:
+        source: where the knowledge comes from.
+        num_action_rows: bins of the dimension that has most, 256 in the reference.
+        keep_latent: keep table and head of the latent codes, unused (the reference's
+            `delta_llama_action`). Its `llama_action`, and this by default, drop them.
+        keep_action: keep the source's own actions where it has as many rows: to go on with the
+            same bins.
+        state_rows: rows of a table of proprioception; the source's is kept if it has as many.
+        vision_positions: places in the pictures that get a learned vector; the source's are kept
+            if it has as many, new ones start at zero and change nothing at first.
+        seed: of what is drawn.
+
+    Raises:
+        ConfigError: a number is negative or 0 where rows are needed, or actions cannot be kept.
+    """
+    old = source.config
+    if num_action_rows < 2 or state_rows < 0 or vision_positions < 0:
+        raise ConfigError(
+            f"{num_action_rows} action rows, {state_rows} state rows, {vision_positions} vision "
+            f"positions: needs at least 2, 0 and 0"
+        )
+    if keep_action and old.action_vocab_size != num_action_rows:
+        raise ConfigError(
+            f"cannot keep the actions: the source has {old.action_vocab_size} rows of them, "
+            f"{num_action_rows} are asked for"
+        )
+    config = copy.deepcopy(old)
+    config.action_vocab_size = num_action_rows
+    config.latent_vocab_size = old.latent_vocab_size if keep_latent else 0
+    config.state_vocab_size, config.vision_positions = state_rows, vision_positions
+    with torch.device("meta"):
+        model = LapaModel(config)
+    shapes = {name: t.shape for name, t in model.state_dict().items()}
+    tensors = {n: t for n, t in source.state_dict().items() if shapes.get(n) == t.shape}
+    if not keep_action:
+        tensors = {n: t for n, t in tensors.items() if n not in _NEW_TABLES}
+    generator = torch.Generator().manual_seed(seed)
+    for name, shape in shapes.items():
+        if name not in tensors:
+            new = _new(name, shape, config.initializer_range, generator)
+            tensors[name] = new.to(source.device, source.dtype)
+    model.load_state_dict(tensors, assign=True, strict=True)
+    model.model.rotary_emb = source.model.rotary_emb  # its tables are buffers, on no device yet
+    return model.train(source.training).requires_grad_(True)
+
+
+def _new(name: str, shape: torch.Size, scale: float, generator: torch.Generator) -> Tensor:
+    """A tensor that the source lacks."""
+    if name == "action_embed.weight":
+        return lecun_normal(shape, shape[0], generator)
+    if name == "action_head.weight":
+        return lecun_normal(shape, shape[1], generator)
+    if name == "state_embed.weight":
+        return torch.empty(shape).normal_(std=scale, generator=generator)
+    if name == "vision_position.weight":
+        return torch.zeros(shape)
+    raise ConfigError(f"the source lacks {name} of shape {tuple(shape)}, or has it in another")
+
+
+def lecun_normal(shape: torch.Size, fan_in: int, generator: torch.Generator) -> Tensor:
+    """A normal distribution of variance 1/fan_in, cut at two deviations, as jax makes it.
+
+    The reference takes the first axis of the *stored* tensor for the inputs. A table of 256 rows
+    is stored (256, D), so its fan_in is 256 and not 1; a head is stored (D, 256), turned against
+    torch's.
+    """
+    std = math.sqrt(1 / fan_in) / _CUT_NORMAL_STD
+    out = torch.empty(shape)
+    return nn.init.trunc_normal_(out, std=std, a=-2 * std, b=2 * std, generator=generator)
+
+
+@torch.no_grad()
+def vision_from_codebook(model: LapaModel, vqgan: Vqgan, seed: int = 0) -> None:
+    """Start the image tokens from the codebook's vectors, for training from scratch.
+
+    Codes that look alike then begin alike, which a table of random rows would have to learn code
+    by code. The vectors are centred, turned by a random orthogonal map into the model's width,
+    and scaled to `initializer_range`. Rows that are no codes (the marks after pictures) stay.
+
+    Raises:
+        ConfigError: the model's table has fewer rows than the codebook.
+    """
+    codes = vqgan.codebook.weight.detach().float().cpu()
+    rows, width = model.vision_embed.weight.shape
+    if len(codes) > rows:
+        raise ConfigError(f"{len(codes)} codes do not fit a vision table of {rows} rows")
+    generator = torch.Generator().manual_seed(seed)
+    turn = nn.init.orthogonal_(torch.empty(width, codes.shape[1]), generator=generator)
+    centred = codes - codes.mean(0)
+    spread = centred @ turn.T
+    spread *= model.config.initializer_range / spread.std().clamp(min=1e-12)
+    model.vision_embed.weight[: len(codes)] = spread.to(model.vision_embed.weight)
