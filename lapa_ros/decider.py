@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # imports torch, which the node does when it loads a model
     from lapa_core.policy import Decision, Policy
 
 Frame = Image | CompressedImage
+POLL_S = 0.002  # of a simulation's clock, which stands still or runs faster as it likes
 HISTORY = 1000  # decisions kept for the percentiles: over three minutes at 5 Hz
 
 
@@ -66,7 +67,23 @@ class Decider:
         ros_now_ns: Callable[[], int],
         publish: Callable[[Published], None],
         say: Callable[[str], None],
+        now_s: Callable[[], float] = time.monotonic,
+        simulated: bool = False,
+        state: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
+        """Decide through `publish`.
+
+        Args:
+            policy: what decides.
+            frames: camera -> its newest frame, with its arrival on the clock of `now_s`.
+            decode: message -> picture.
+            params: how.
+            ros_now_ns: the clock of the frames' stamps.
+            publish, say: told each decision, and what it waits for.
+            now_s: the node's clock.
+            simulated: that clock is a simulation's, to which no wait of the computer's fits.
+            state: what the policy reads beside the pictures; see `lapa_core.data.state`.
+        """
         self.policy = policy
         self.params = params
         self.stop = threading.Event()
@@ -75,9 +92,11 @@ class Decider:
             frames,
             params.image_sizes,
             Choice(params.max_image_age_s, params.image_wait_s),
-            now_s=time.monotonic,
+            now_s=now_s,
             decode=decode,
+            state=state,
         )
+        self._now_s, self._simulated = now_s, simulated
         self._ros_now_ns = ros_now_ns
         self._publish = publish
         self._say = say
@@ -100,8 +119,8 @@ class Decider:
     def run(self) -> None:
         """Decide until stopped."""
         self.policy.reset()
-        due = time.monotonic()
-        while not self.stop.wait(max(0.0, due - time.monotonic())):
+        due = self._now_s()
+        while not self._stopped_before(due):
             try:
                 self._decide()
                 self._say("deciding")
@@ -109,7 +128,14 @@ class Decider:
                 self._refused += 1
                 self._say(f"waiting: {error}")
             # A grid, so that waiting for a frame does not lower the rate; missed slots are lost.
-            due = max(due + self.params.step_time_s, time.monotonic())
+            due = max(due + self.params.step_time_s, self._now_s())
+
+    def _stopped_before(self, due_s: float) -> bool:
+        """Wait until a time of the node's clock; True when told to stop meanwhile."""
+        while (left := due_s - self._now_s()) > 0:
+            if self.stop.wait(min(left, POLL_S) if self._simulated else left):
+                return True
+        return self.stop.is_set()
 
     def _decide(self) -> None:
         observation = self._observer.observe()
@@ -118,7 +144,7 @@ class Decider:
         if self.stop.is_set():
             return
         self._publish(Published(self._due_now(decision), image_age_s, decision.timings_ms))
-        self._meter.tick(time.monotonic())
+        self._meter.tick(self._now_s())
         self._image_age_ms.append(image_age_s * 1e3)
         self._inference_ms.append(decision.timings_ms["total"])
         self._last_timings, self._last_tokens = decision.timings_ms, decision.tokens.tolist()

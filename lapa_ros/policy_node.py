@@ -1,7 +1,8 @@
 # Copyright (c) 2026 lapa_ros contributors
 # SPDX-License-Identifier: MIT
-"""Camera frames and an instruction in, end-effector deltas out; never touches the arm.
+"""Camera frames, words and state in, end-effector deltas out; never touches the arm.
 
+The state is the arms' measured one, and heard only where the checkpoint reads it.
 A lifecycle node: `configure` loads the checkpoint and refuses one made for another robot,
 `activate` starts deciding. Only the newest frame of each camera counts, nothing is queued.
 Inference runs in its own thread, so topics and services answer while the model computes.
@@ -12,24 +13,27 @@ A missing or stale frame, an undecodable one, or an output without meaning publi
 from __future__ import annotations
 
 import threading
-import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from geometry_msgs.msg import PoseStamped
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 from lapa_core import robot as robots
 from lapa_core.data.messages import stamp_ns
 from lapa_core.data.observe import IMAGE_WAIT_S, MAX_IMAGE_AGE_S, image_sizes
+from lapa_core.data.state import ToolState
 from lapa_core.data.timeline import Latest
 from lapa_core.errors import LapaError
+from lapa_core.robot import Robot
 from lapa_ros import convert, decoder, diagnostics, interface, runtime
+from lapa_ros.clock import NodeClock
 from lapa_ros.decider import Decider, DeciderParams, Published
 from lapa_ros.params import declare, param
 
@@ -68,6 +72,7 @@ class PolicyNode(LifecycleNode):
     def __init__(self) -> None:
         super().__init__("policy_node")
         self.params = declare(self, PolicyParams)
+        self._time = NodeClock(self)
         self._reporter = diagnostics.Reporter(self, self._report)
         self._status_pub = self.create_publisher(
             String, interface.POLICY_STATUS, interface.LATCHED_QOS
@@ -129,12 +134,15 @@ class PolicyNode(LifecycleNode):
             ros_now_ns=lambda: self.get_clock().now().nanoseconds,
             publish=self._publish,
             say=self._set_status,
+            now_s=self._time.now_s,
+            simulated=self._time.simulated,
+            state=self._state_of(robot) if policy.checkpoint.interface.state else dict,
         )
         self._decider.instruction = p.instruction
         for name, latest in frames.items():
             topic = robot.camera(name).topic
             kind = CompressedImage if topic.endswith("/compressed") else Image
-            callback = partial(self._on_image, latest)
+            callback = partial(self._keep, latest)
             self._inputs.append(
                 self.create_subscription(kind, topic, callback, interface.CAMERA_SUB_QOS)
             )
@@ -147,6 +155,21 @@ class PolicyNode(LifecycleNode):
         trained = "" if policy.trained else " (randomly initialised, NOT trained)"
         self.get_logger().info(f"loaded {p.checkpoint} for {policy.robot}{trained}")
         return TransitionCallbackReturn.SUCCESS
+
+    def _state_of(self, robot: Robot) -> ToolState:
+        """The measured state of the arms, from now on heard of."""
+        poses: dict[str, Latest[PoseStamped]] = {a.name: Latest() for a in robot.arms}
+        joints: dict[str, Latest[JointState]] = {a.name: Latest() for a in robot.arms}
+        for arm in robot.arms:
+            for kind, topic, latest in (
+                (PoseStamped, interface.ee_pose(arm.name), poses[arm.name]),
+                (JointState, arm.joint_states, joints[arm.name]),
+            ):
+                keep = partial(self._keep, latest)
+                self._inputs.append(
+                    self.create_subscription(kind, topic, keep, interface.JOINT_SUB_QOS)
+                )
+        return ToolState(robot, poses, joints, now_s=self._time.now_s)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start deciding."""
@@ -179,8 +202,8 @@ class PolicyNode(LifecycleNode):
 
     # Topics --------------------------------------------------------------------------------
 
-    def _on_image(self, latest: Latest[Image | CompressedImage], msg: Image) -> None:
-        latest.put(msg, stamp_ns(msg.header.stamp), time.monotonic())
+    def _keep(self, latest: Latest[Any], msg: Any) -> None:
+        latest.put(msg, stamp_ns(msg.header.stamp), self._time.now_s())
 
     def _on_instruction(self, msg: String) -> None:
         if self._decider is not None and msg.data != self._decider.instruction:
@@ -215,7 +238,7 @@ class PolicyNode(LifecycleNode):
             self._thread = None
 
     def _report(self) -> diagnostics.Report:
-        values = {} if self._decider is None else self._decider.report(time.monotonic())
+        values = {} if self._decider is None else self._decider.report(self._time.now_s())
         values["checkpoint"] = self.params.checkpoint
         running = self._status.startswith("deciding")
         level = diagnostics.OK if running else diagnostics.WARN

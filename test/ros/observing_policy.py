@@ -7,6 +7,7 @@ Started as a process: `observing_policy.py FOLDER --ros-args ...`.
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -36,6 +37,7 @@ class ObservedPolicy(Policy):
             decided_ns=time.time_ns(),  # the clock of the node and of whoever records
             stamp_ns=observation.stamp_ns,
             instruction=observation.instruction,
+            state=json.dumps(dict(observation.state)),
             **{f"image_{name}": image for name, image in observation.images.items()},
         )
         partial.rename(self.folder / f"{self.count:03d}.npz")

@@ -106,6 +106,8 @@ def test_the_node_and_lapa_infer_agree(
             )
             np.testing.assert_allclose(live, _values(offline), rtol=0, atol=0)
             seen.append(tokens)
+        unread = robot.arms[0].joint_states
+        assert operator.count_subscribers(unread) == 0, "heard, though the model reads no state"
     assert len(set(seen)) > 1, "every picture gave the same tokens: this proves nothing"
 
 
