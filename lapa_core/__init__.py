@@ -22,6 +22,11 @@ sim            the MuJoCo twin of a robot                                  the a
 view           a page in the browser: scene, lights, gate, playback        the above, viser
 model          VQGAN, LAPA, tokens, checkpoints of the reference           errors, types, torch
 policy         Observation -> ActionChunk, fast                            model, data
+train          demonstrations -> a policy; pictures -> an image tokenizer  the above, accelerate
+evaluate       how good a policy is, with error bars                       the above
+export         demonstrations in other software's formats                  data
+film           pictures with text on them -> mp4                           types, av
+crew           a pool of processes that end with their parent              errors
 cli            the `lapa` command; imports each part only when asked       everything
 =============  ==========================================================  ==================
 """

@@ -11,5 +11,9 @@ timeline   the newest sample of a stream, its age, rate and gaps
 observe, state    what a decision looks at: the same code live and from a bag
 episodes, streams    an episode's folder opened; a bag's streams as they arrived
 labels, tracks, samples    what the arm was told, and the samples that a policy learns from
+mapping, mapped_bag, translate    bags of others, shown as ours
+demos, demo_file, report, cuts, augment    demonstrations as training reads them, what was left out
+statistics, bins, gripper_checks    bins of the actions, and what they lose
+reference_json, reference_demos    the reference's own files
 replay, jumps, ways    what to send to replay an episode; how far apart two paths are
 """

@@ -8,6 +8,7 @@ of them: that is `labels`, `samples` and `replay`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,9 +126,16 @@ def find(
 
 def complete(path: Path) -> list[Path]:
     """Folders of all complete episodes of a data set, in the order of their numbers."""
-    return sorted(
+    found = [
         p.parent for p in path.glob(f"*/{episodes.FILE}") if not p.parent.name.endswith(PARTIAL)
-    )
+    ]
+    return sorted(found, key=lambda folder: (len(_digits(folder)), _digits(folder), folder.name))
+
+
+def _digits(folder: Path) -> str:
+    """The number at the end of a folder's name, without leading zeros: 10000 is after 9999."""
+    digits = re.search(r"\d*$", folder.name)
+    return digits[0].lstrip("0") if digits else ""
 
 
 def _namespace(topics: Collection[str]) -> str:

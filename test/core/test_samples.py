@@ -21,7 +21,7 @@ from recorded import (
 )
 
 from lapa_core.control.compose import angle_between, compose
-from lapa_core.data import images, messages, samples, streams, tracks
+from lapa_core.data import episodes, images, messages, samples, streams, tracks
 from lapa_core.data.episodes import find, open_episode
 from lapa_core.data.samples import Refused, SampleParams, Samples
 from lapa_core.errors import DataError
@@ -347,3 +347,12 @@ def test_a_camera_alone_is_video(tmp_path: Path) -> None:
     assert all(f.arrived_ns - f.stamp_ns == 1_000_000 for f in seen)
     with pytest.raises(DataError, match="executed/ee_delta"):
         tracks.read(recording)
+
+
+def test_episodes_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    names = ["episode_1001", "episode_0002", "episode_10000", "episode_0010", "notes"]
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "episode.yaml").touch()
+    found = [folder.name for folder in episodes.complete(tmp_path)]
+    assert found == ["notes", "episode_0002", "episode_0010", "episode_1001", "episode_10000"]
