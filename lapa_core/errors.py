@@ -35,6 +35,10 @@ class CheckpointError(LapaError):
     """A checkpoint is incomplete, of another format, or made for another robot."""
 
 
+class TrainingError(LapaError):
+    """Training cannot go on; what was saved before is as it was."""
+
+
 class DecodeError(LapaError):
     """A model output has no meaning, such as a token outside its table."""
 

@@ -10,3 +10,5 @@ export PYTHONPATH=.
 "$python" benchmarks/inference.py --preset 200m --device cuda
 "$python" benchmarks/inference.py --preset 7b --device cuda --dtype bfloat16
 "$python" benchmarks/released_7b.py --folder "${1:?a folder with 30 GB free}" --device cuda
+"$python" benchmarks/train_7b.py --method qlora lora --batch 4 --cap 24
+"$python" benchmarks/train_7b.py --method full --batch 8

@@ -1,0 +1,223 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""`lapa finetune`: recorded demonstrations and a checkpoint -> a policy."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from lapa_core.errors import ConfigError
+from lapa_core.train.presets import PRESETS, TrainOptions, resolve
+
+
+def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
+    """Train, or say what training would need."""
+    _add_arguments(parser)
+    args = parser.parse_args(argv)
+    options = resolve(args.preset, **{f.name: getattr(args, f.name) for f in fields(TrainOptions)})
+    if args.plan:
+        print(_plan(args, options))
+        return 0
+    if args.demos is None or args.source is None or args.output is None:
+        raise ConfigError("a training needs DEMOS, --from CHECKPOINT and --output FOLDER")
+    return _train(args, options)
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Turn demonstrations into a policy. The same command runs on several GPUs or machines "
+        "under `accelerate launch` or `torchrun`."
+    )
+    add = parser.add_argument
+    add("demos", type=Path, nargs="?", metavar="DEMOS", help="folder of recorded episodes or bags")
+    add("--from", dest="source", metavar="CHECKPOINT", help="checkpoint folder, or `scratch`")
+    add("--output", type=Path, metavar="FOLDER", help="checkpoint to be written")
+    add("--preset", choices=PRESETS, default="7b", help="values of all options below")
+    add("--resume", action="store_true", help="go on from the newest saved state, if any")
+    add("--cpu", action="store_true", help="use no GPU even if there is one")
+    add("--keep-adapter", action="store_true", help="save LoRA's adapters alone as well")
+    add("--plan", action="store_true", help="print the memory that each method needs, and end")
+    add("--gpu-memory", type=float, default=24.0, metavar="GB", help="of the GPU in --plan")
+    scratch = parser.add_argument_group("with --from scratch")
+    scratch.add_argument("--size", help="preset of the model's sizes; default: as --preset")
+    scratch.add_argument("--vqgan", type=Path, help="folder of a trained VQGAN, or a checkpoint")
+    scratch.add_argument("--codebook", action="store_true",
+                         help="start the image tokens from the VQGAN's codebook")  # fmt: skip
+    scratch.add_argument("--model", action="append", default=[], metavar="NAME=NUMBER",
+                         help="another size of the model, such as hidden_size=256")  # fmt: skip
+    _add_data(parser)
+    group = parser.add_argument_group("training (default: as --preset says)")
+    for each in fields(TrainOptions):
+        flag = "--" + each.name.replace("_", "-")
+        text = f"{each.metadata['help']} (default {each.default})".replace("%", "%%")
+        if isinstance(each.default, bool):
+            group.add_argument(flag, action=argparse.BooleanOptionalAction, help=text)
+        else:
+            choices = each.metadata.get("choices")
+            kind = type(each.default)
+            group.add_argument(flag, type=kind, choices=choices, help=text, metavar=None
+                               if choices else kind.__name__.upper())  # fmt: skip
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    data = parser.add_argument_group("demonstrations")
+    add = data.add_argument
+    add("--cameras", nargs="+", default=[], help="names, in order; default: the robot's first")
+    add("--state", nargs="+", default=[], help="names of state fed as tokens; default: none")
+    add("--labels", default="commanded", help="commanded, executed or reached")
+    add("--authority", default="teleop", help="whose steps: teleop, all or corrections")
+    add("--max-idle-share", type=float, default=1.0, help="idle steps kept, share of an episode")
+    keep = argparse.BooleanOptionalAction
+    add("--cuts", action=keep, default=True, help="leave out steps across a cut of a camera")
+    add("--frozen", action=keep, default=True, help="leave out steps with a frozen camera")
+    add("--outcomes", nargs="+", default=["success"], help="how a wanted episode has ended")
+    add("--flagged", action="store_true", help="also episodes with a serious finding")
+    add("--variants", type=int, default=4, help="looks of each picture, the plain one included")
+    add("--mapping", type=Path, metavar="YAML", help="what the topics of foreign bags mean")
+    add("--strict", action="store_true", help="refuse all if one episode cannot be used")
+    add("--paraphrases", type=Path, metavar="FILE", help="lines `instruction -> other | other`")
+    crop = "cut the pictures' upper and lower tenth; default: as --from, from scratch yes"
+    add("--center-crop", action=keep, help=crop)
+    add("--cache", type=Path, help="folder of the encoded pictures; default: beside DEMOS")
+    add("--workers", type=int, default=1, help="processes that encode pictures")
+
+
+def _plan(args: argparse.Namespace, options: TrainOptions) -> str:
+    from lapa_core.model.checkpoint import read_interface
+    from lapa_core.model.configuration import LapaConfig, preset
+    from lapa_core.train import memory
+
+    if args.source and args.source != "scratch":
+        read_interface(args.source)
+        config = LapaConfig.from_pretrained(args.source)
+    else:
+        config = preset(args.size or args.preset).lapa_config()
+    config.action_vocab_size, config.latent_vocab_size = options.num_bins, 0
+    return memory.plan(config, options, args.gpu_memory, max(len(args.cameras), 1))
+
+
+def _train(args: argparse.Namespace, options: TrainOptions) -> int:
+    from lapa_core.train import placing
+    from lapa_core.train.finetune import finetune, read_paraphrases
+
+    accelerator = placing.make_accelerator(args.cpu)
+    if options.method == "qlora":  # before the demonstrations are encoded for nothing
+        from lapa_core.train.adapters import check_qlora
+
+        check_qlora(accelerator.device)
+    first = accelerator.is_main_process
+    start, demos = _start_and_demos(args, options, accelerator)
+    said = {i for d in demos.demos for i in d.instructions}
+    others = read_paraphrases(args.paraphrases, said) if args.paraphrases else {}
+    if first:
+        _say(str(demos.report))
+    ended = finetune(
+        start,
+        demos,
+        args.output,
+        options,
+        paraphrases=others,
+        resume=args.resume,
+        keep_adapter=args.keep_adapter,
+        robot=_robot(demos.robot),
+        accelerator=accelerator,
+        say=_say,
+    )
+    if first:
+        why = f" ({ended.ended})" if ended.ended else ""
+        best = f", the best after {ended.best['step']}" if ended.best else ""
+        print(f"{args.output}: {ended.step} updates{why}{best}; curves in {args.output}.run")
+    accelerator.end_training()
+    return 0
+
+
+def _start_and_demos(args: argparse.Namespace, options: TrainOptions, accelerator: Any) -> Any:
+    """Weights to start from, and the demonstrations as their VQGAN's codes."""
+    from lapa_core.train.start import SCRATCH, Start, read_vqgan
+
+    words = None
+    if args.source != SCRATCH:
+        start = Start.checkpoint(args.source, options.weights)
+        vqgan, crop = start.vqgan, start.center_crop
+    else:
+        from lapa_core.model.configuration import preset
+        from lapa_core.train.start import random_vqgan
+
+        start, crop = None, True
+        size = args.size or args.preset
+        if args.vqgan:
+            vqgan, words = read_vqgan(args.vqgan)
+        else:
+            vqgan = random_vqgan(preset(size), options.seed)
+            _say("no --vqgan: pictures pass a random one, which tells little of them")
+    crop = crop if args.center_crop is None else args.center_crop
+    with accelerator.main_process_first():  # the others read what it has cached
+        demos = _demos(args, options, vqgan.to(accelerator.device), crop)
+    vqgan.to("cpu")
+    if start is None:
+        said = {i for d in demos.demos for i in d.instructions}
+        changes = dict(_size(text) for text in args.model)
+        start = Start.scratch(
+            size, vqgan=vqgan, tokenizer=words, sentences=said, codebook=args.codebook,
+            seed=options.seed, changes=changes,
+        )  # fmt: skip
+    start.center_crop = crop
+    return start, demos
+
+
+def _demos(args: argparse.Namespace, options: TrainOptions, vqgan: Any, crop: bool) -> Any:
+    from lapa_core.data.cuts import CutParams
+    from lapa_core.train import tokens
+
+    params = tokens.TokenParams(
+        cameras=tuple(args.cameras),
+        state=tuple(args.state),
+        center_crop=crop,
+        labels=args.labels,
+        filters=CutParams(args.authority, args.cuts, args.frozen, args.max_idle_share),
+        variants=args.variants,
+        seed=options.seed,
+        outcomes=tuple(args.outcomes),
+        flagged=args.flagged,
+    )
+    cache = args.cache or args.demos.with_name(args.demos.name + ".tokens")
+    return tokens.build(
+        args.demos,
+        vqgan=vqgan,
+        cache=cache,
+        params=params,
+        mapping=args.mapping,
+        workers=args.workers,
+        progress=_encoded,
+        strict=args.strict,
+    )
+
+
+def _encoded(progress: Any) -> None:
+    """The line of one episode; only a terminal sees each."""
+    if sys.stderr.isatty():
+        end = "\n" if progress.done == progress.total else ""
+        sys.stderr.write(f"\rencoded {progress.done} of {progress.total} episodes{end}")
+        sys.stderr.flush()
+
+
+def _robot(name: str) -> Any:
+    """The robot's file where it is one of ours; a foreign robot has none."""
+    from lapa_core import paths, robot
+
+    return robot.load(name) if name in paths.names("config/robots", ".yaml") else None
+
+
+def _size(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if not number.strip().isdigit():
+        raise ConfigError(f"--model {text!r}: must be NAME=NUMBER, such as hidden_size=256")
+    return name.strip(), int(number)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,248 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""Demonstrations -> a policy: the recipe of `lapa finetune` on the loop.
+
+OUT is the checkpoint with the least validation error so far, complete and ready to run. Beside it
+OUT.run holds what the run needs for itself: states to resume from, metrics, curves, adapters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import nn
+
+from lapa_core.data.demos import DemoSet
+from lapa_core.errors import ConfigError, DataError, TrainingError
+from lapa_core.model.checkpoint import DTYPES, INTERFACE, Checkpoint
+from lapa_core.policy.allocator import keep_freed_memory
+from lapa_core.robot import Robot
+from lapa_core.train import adapters, loop
+from lapa_core.train.examples import Batch
+from lapa_core.train.feed import Drawn, Feed
+from lapa_core.train.placing import make_accelerator
+from lapa_core.train.presets import TrainOptions
+from lapa_core.train.start import Start, ready
+from lapa_core.train.state import States
+from lapa_core.train.task import Standing
+from lapa_core.train.validation import Trainee, Validator
+
+Paraphrases = Mapping[str, Sequence[str]]
+
+
+def finetune(
+    start: Start,
+    demos: DemoSet,
+    output: Path,
+    options: TrainOptions,
+    *,
+    held: DemoSet | None = None,
+    paraphrases: Paraphrases | None = None,
+    resume: bool = False,
+    keep_adapter: bool = False,
+    robot: Robot | None = None,
+    accelerator: Accelerator | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Standing:
+    """Train a policy.
+
+    Args:
+        start: whose weights to begin with; they are used up.
+        demos: to learn from, and to hold some back.
+        output: checkpoint folder; an older checkpoint there is replaced by the first better one.
+        held: demonstrations for validation; None holds `options.validation` of `demos` back.
+        paraphrases: instruction -> other words for it.
+        resume: go on from the newest state of `output`'s run, if there is one.
+        keep_adapter: also save the adapters alone, beside the states.
+        robot: whose largest steps bound the outer bins.
+        accelerator: this process' device and the others'; None makes one.
+        say: told what a person should know, in the first process.
+
+    Returns:
+        how far it came, with the errors of the best validation.
+
+    Raises:
+        TrainingError, DataError, CheckpointError, ConfigError: in one line what is wrong; what
+            was saved before is as it was.
+    """
+    accelerator = accelerator or make_accelerator()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
+    torch.manual_seed(options.seed + accelerator.process_index)  # of dropout
+    if held is None:
+        demos, held = demos.split(options.validation, options.seed)
+    facts = {"options": asdict(options), "start": start.name, "data": fingerprint(demos, held)}
+    run = output.with_name(output.name + ".run")
+    states = States(run, options.keep, accelerator.process_index, accelerator.num_processes)
+    if accelerator.is_main_process:
+        _open_run(states, output, facts, options, resume)
+    accelerator.wait_for_everyone()
+    quiet = not accelerator.is_main_process
+    checkpoint = ready(start, demos, options, robot=robot, say=(lambda _: None) if quiet else say)
+    adapters.adapt(checkpoint.lapa, options, accelerator.device)
+    task = Finetune(checkpoint, demos, held, output, options, paraphrases or {}, accelerator)
+    task.adapter_folder = run / "adapter" if keep_adapter and options.method != "full" else None
+    return loop.train(task, options, states, accelerator, facts, resume=resume)
+
+
+class Finetune:
+    """The `loop.Task` of learning actions from demonstrations."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        demos: DemoSet,
+        held: DemoSet,
+        output: Path,
+        options: TrainOptions,
+        paraphrases: Paraphrases,
+        accelerator: Accelerator,
+    ) -> None:
+        assert checkpoint.actions is not None  # `ready` made them
+        self.checkpoint, self.output, self.options = checkpoint, output, options
+        self._accelerator, self.adapter_folder = accelerator, None
+        bins = checkpoint.actions.num_bins
+        self.trainee = Trainee(checkpoint.lapa, spread_bins=options.label_spread, num_bins=bins)
+        self.feed = Feed(
+            demos,
+            checkpoint,
+            paraphrases=paraphrases,
+            augment=options.augment,
+            pad_to=options.pad_to,
+            seed=options.seed,
+        )
+        self._validator = None
+        if held.num_steps:
+            known = Feed(held, checkpoint)
+            size = options.batch
+            self._validator = Validator(known, checkpoint, options.validation_samples, size)
+
+    def _share(self, number: int, rank: int, world: int) -> Drawn:
+        drawn = self.feed.draw(number, self.options.batch * world)
+        count = len(drawn.samples) // world * world
+        if not count:
+            raise DataError(f"{len(self.feed)} steps are not enough for {world} processes")
+        mine = slice(rank, count, world)
+        return Drawn(drawn.samples[mine], drawn.wordings[mine], drawn.variants[mine])
+
+    def batch(self, number: int, rank: int, world: int) -> Batch:
+        """A process' part of batch `number`."""
+        return self.feed.batch(self._share(number, rank, world))
+
+    def blame(self, number: int, rank: int, world: int) -> str:
+        """The episodes of that batch."""
+        names = self.feed.episodes(self._share(number, rank, world))
+        shown = ", ".join(names[:5])
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        return f"episodes {shown}{more}"
+
+    def validate(self, module: nn.Module, accelerator: Accelerator) -> dict[str, float] | None:
+        """Errors on the demonstrations held back."""
+        if self._validator is None:
+            return None
+        rank, world = accelerator.process_index, accelerator.num_processes
+        found = self._validator.predict(module, accelerator.device, rank, world)
+        return self._validator.errors(gather_object(found) if world > 1 else found)
+
+    def export(self, step: int, errors: Mapping[str, float]) -> None:
+        """Write the checkpoint; all processes give their shards, the first one writes."""
+        lapa, first = self.trainee.model, self._accelerator.is_main_process
+        weights = {}
+        for name, tensor in adapters.merged(lapa, DTYPES[self.options.save_type]):
+            if first:
+                weights[name] = tensor
+        if not first:
+            return
+        made = replace(
+            self.checkpoint,
+            lapa=adapters.plain(lapa.config, weights),
+            interface=replace(
+                self.checkpoint.interface,
+                origin=f"{self.checkpoint.interface.origin}, {step} updates",
+            ),
+            statistics={**self.checkpoint.statistics, "validation": dict(errors)},
+        )
+        made.save_pretrained(self.output)
+        if self.adapter_folder is not None:
+            adapters.save_adapter(lapa, self.options, self.checkpoint.interface.origin,
+                                  self.adapter_folder)  # fmt: skip
+
+
+def _open_run(
+    states: States, output: Path, facts: Mapping[str, Any], options: TrainOptions, resume: bool
+) -> None:
+    """Make the run's folder, or see that a run there is the one to go on with."""
+    if output.exists() and not (output / INTERFACE).is_file():
+        raise ConfigError(f"{output} exists and is no checkpoint; choose another --output")
+    known = states.facts()
+    if known and not resume:
+        raise ConfigError(
+            f"{states.folder} holds a run of {known['step']} updates; --resume goes on with it, "
+            f"or choose another --output"
+        )
+    if known:
+        wrong = options.differences(known["options"])
+        wrong += [
+            f"{what}: {known[what]!r} then, {facts[what]!r} now"
+            for what in ("start", "data")
+            if known[what] != facts[what]
+        ]
+        if wrong:
+            raise ConfigError(
+                f"the run in {states.folder} was another one: {'; '.join(wrong)}. Give it the "
+                f"same options and demonstrations, or choose another --output"
+            )
+    try:
+        states.folder.mkdir(parents=True, exist_ok=True)
+        states.clean()
+        text = json.dumps(facts, indent=1) + "\n"
+        (states.folder / "options.json").write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise TrainingError(f"cannot write {states.folder}: {error.strerror}") from None
+
+
+def fingerprint(*sets: DemoSet) -> str:
+    """Of all that is learnt from: the same demonstrations in the same order give the same."""
+    digest = hashlib.sha256()
+    for demos in sets:
+        digest.update(repr(demos.traits).encode())
+        for demo in demos.demos:
+            digest.update(repr((demo.name, demo.instructions)).encode())
+            for array in (demo.codes, demo.actions, demo.state, demo.index):
+                digest.update(array.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def read_paraphrases(path: Path, instructions: set[str]) -> dict[str, tuple[str, ...]]:
+    """Other words for instructions, one instruction a line: `words -> others | others`.
+
+    Raises:
+        ConfigError: it cannot be read, or a line is none, or no line is of these instructions.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the paraphrases {path}: {error}") from None
+    found: dict[str, tuple[str, ...]] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        words, arrow, others = line.partition("->")
+        said = tuple(o.strip() for o in others.split("|") if o.strip())
+        if not arrow or not words.strip() or not said:
+            raise ConfigError(f"{path}:{number}: must be `instruction -> other | other`: {line!r}")
+        found[words.strip()] = (*found.get(words.strip(), ()), *said)
+    if not instructions & set(found):
+        some = ", ".join(sorted(instructions)[:5])
+        raise ConfigError(f"{path} has other words for none of the instructions: {some}")
+    return found

@@ -1,0 +1,209 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""What a training starts from: a checkpoint, or nothing but an image tokenizer; made ready.
+
+`ready` gives the complete checkpoint that training then only changes the weights of: bins of the
+demonstrations, new table and head of the actions, and the interface of their robot. Knows
+nothing of the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lapa_core.data import statistics
+from lapa_core.data.demos import DemoSet
+from lapa_core.errors import CheckpointError, ConfigError, unknown
+from lapa_core.model import fresh, vocabulary
+from lapa_core.model.action_tokenizer import ActionTokenizer
+from lapa_core.model.checkpoint import DTYPES, TOKENIZER, VQGAN, Checkpoint, load_model
+from lapa_core.model.configuration import Preset, preset
+from lapa_core.model.interface import Interface
+from lapa_core.model.lapa import LapaModel
+from lapa_core.model.state_tokenizer import StateTokenizer
+from lapa_core.model.tokenizer import TextTokenizer
+from lapa_core.model.vqgan import Vqgan
+from lapa_core.robot import Robot
+from lapa_core.train import initialise
+from lapa_core.train.presets import TrainOptions
+
+SCRATCH = "scratch"
+
+
+@dataclass
+class Start:
+    """Where the weights come from.
+
+    Attributes:
+        lapa, vqgan, tokenizer: the networks, and the words.
+        name: for people: a folder, or "scratch".
+        center_crop: whether pictures lose their upper and lower tenth before they are encoded.
+        actions, states: bins of a checkpoint that is gone on from.
+        interface: of that checkpoint.
+    """
+
+    lapa: LapaModel
+    vqgan: Vqgan
+    tokenizer: TextTokenizer
+    name: str
+    center_crop: bool = True  # as the reference serves actions
+    actions: ActionTokenizer | None = None
+    states: StateTokenizer | None = None
+    interface: Interface | None = None
+
+    @classmethod
+    def checkpoint(cls, path: str | Path, dtype: str = "float32") -> Start:
+        """From a checkpoint folder, of latent codes or of actions."""
+        found = Checkpoint.from_pretrained(path, dtype=dtype)
+        crop = found.interface.center_crop if found.interface.kind == "action" else True
+        return cls(
+            found.lapa, found.vqgan, found.tokenizer, str(path), crop, found.actions,
+            found.states, found.interface,
+        )  # fmt: skip
+
+    @classmethod
+    def scratch(
+        cls,
+        size: str,
+        *,
+        vqgan: Vqgan | None = None,
+        tokenizer: TextTokenizer | None = None,
+        sentences: Iterable[str] = (),
+        codebook: bool = False,
+        seed: int = 0,
+        changes: Mapping[str, int] | None = None,
+    ) -> Start:
+        """From random weights.
+
+        Args:
+            size: one of `configuration.PRESETS`.
+            vqgan: trained; None takes a random one of that size, through which nothing is seen.
+            tokenizer: None trains a small one on the sentences.
+            sentences: instructions, whose words become pieces of their own.
+            codebook: start the image tokens from the VQGAN's codebook.
+            seed: of the weights.
+            changes: sizes of the language model that differ from the preset's.
+        """
+        preset_ = preset(size)
+        known = preset_.lapa_config().to_dict()
+        for name in changes or {}:
+            if name not in known:
+                raise ConfigError(unknown("size", name, known, f"the {size} model"))
+        config = preset_.lapa_config(**(changes or {}))
+        tokenizer = tokenizer or fresh.small_tokenizer(
+            min(config.vocab_size, 512), sorted(set(sentences))
+        )
+        vqgan = vqgan or random_vqgan(preset_, seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            config.vocab_size = max(config.vocab_size, len(tokenizer))
+            needed = vocabulary.end_of_vision(vqgan.config.num_embeddings) + 1
+            config.vision_vocab_size = max(config.vision_vocab_size, needed)
+            lapa = LapaModel(config)
+        if codebook:
+            initialise.vision_from_codebook(lapa, vqgan, seed)
+        return cls(lapa, vqgan, tokenizer, f"{SCRATCH} ({size}, seed {seed})")
+
+
+def random_vqgan(sizes: Preset, seed: int) -> Vqgan:
+    """An untrained VQGAN, the same for the same seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Vqgan(sizes.vqgan_config()).eval()
+
+
+def read_vqgan(path: Path) -> tuple[Vqgan, TextTokenizer | None]:
+    """A VQGAN from its folder, or that of a checkpoint and then with its tokenizer."""
+    inside = path / VQGAN
+    vqgan = load_model(Vqgan, inside if inside.is_dir() else path, torch.float32).eval()
+    words = path / TOKENIZER
+    return vqgan, TextTokenizer.from_file(words) if words.is_file() else None
+
+
+def ready(
+    start: Start,
+    demos: DemoSet,
+    options: TrainOptions,
+    *,
+    robot: Robot | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Checkpoint:
+    """The checkpoint to be trained: bins, new tables and heads, interface of the robot.
+
+    Args:
+        demos: those to learn from; bins and ranges are made of these alone.
+        robot: its largest steps bound the outer bins; None: the demonstrations alone do.
+        say: told what the bins lose.
+
+    Raises:
+        CheckpointError: the head is to be kept, and fits the demonstrations' robot not.
+        DataError: the demonstrations give no bins.
+    """
+    keep = options.action_head == "keep"
+    facts: Mapping[str, Any]
+    if keep:
+        actions, facts = _kept(start, demos), {"source": f"the bins of {start.name}"}
+    else:
+        actions, found = statistics.fit(demos, demos.dimensions, options.num_bins, robot)
+        facts = found.to_json()
+        say(str(found))
+    states = _states(start, demos, options, keep)
+    sizes = start.lapa.config
+    lapa = initialise.add_action_head(
+        start.lapa,
+        sizes.action_vocab_size if keep else options.num_bins,
+        keep_action=keep,
+        state_rows=states.num_ids if states else 0,
+        vision_positions=options.vision_positions or sizes.vision_positions,
+        seed=options.seed,
+    ).to(DTYPES[options.weights])
+    interface = Interface(
+        kind="action",
+        robot=demos.robot,
+        dimensions=demos.dimensions,
+        cameras=demos.cameras,
+        step_time_s=demos.step_time_s,
+        chunk_length=options.chunk,
+        num_tokens=options.chunk * len(demos.dimensions),
+        center_crop=start.center_crop,
+        trained=True,
+        origin=f"{start.name}, trained on {len(demos)} demonstrations ({demos.num_steps} steps)",
+        gripper=demos.gripper,
+        state=demos.state_names,
+    )
+    return Checkpoint(interface, lapa, start.vqgan, start.tokenizer, actions, facts, states)
+
+
+def _kept(start: Start, demos: DemoSet) -> ActionTokenizer:
+    """The source's bins, where its head means the same numbers."""
+    if start.actions is None or start.interface is None:
+        raise CheckpointError(f"{start.name} has no actions to keep; use --action-head new")
+    pairs = {
+        "dimensions": (start.interface.dimensions, demos.dimensions),
+        "gripper": (start.interface.gripper, demos.gripper),
+        "step_time_s": (start.interface.step_time_s, demos.step_time_s),
+    }
+    wrong = [f"{k}: {a} there, {b} here" for k, (a, b) in pairs.items() if a != b]
+    if wrong:
+        raise CheckpointError(
+            f"the actions of {start.name} mean something else: {'; '.join(wrong)}; use "
+            f"--action-head new"
+        )
+    return start.actions
+
+
+def _states(
+    start: Start, demos: DemoSet, options: TrainOptions, keep: bool
+) -> StateTokenizer | None:
+    if not demos.state_names:
+        return None
+    if keep and start.states is not None and start.states.names == demos.state_names:
+        return start.states
+    samples = np.concatenate([d.state for d in demos.demos])
+    return StateTokenizer.from_samples(demos.state_names, samples, options.state_bins)

@@ -1,0 +1,264 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""Everything a run needs to go on as if it had never stopped, saved whole or not at all.
+
+<run>/state-00000500/   facts.json, rank0.safetensors, rank1.safetensors, ...
+A state is written beside its place, brought to the disk (fsync) and renamed, so that what bears
+its name is complete whenever the process, or the machine, is stopped. Each process saves what it
+holds: shards of its own, or on all but the first only its random numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from lapa_core.errors import TrainingError
+
+FACTS = "facts.json"
+_PREFIX = "state-"
+
+
+class States:
+    """The saved states of a run.
+
+    Args:
+        folder: of the run.
+        keep: states kept; older ones are removed after a newer one is safe.
+        rank, world: this process and their number; the others share the folder.
+    """
+
+    def __init__(self, folder: Path, keep: int = 2, rank: int = 0, world: int = 1) -> None:
+        self.folder, self._keep, self._rank, self._world = folder, keep, rank, world
+
+    def found(self) -> list[Path]:
+        """Complete states, the oldest first."""
+        return sorted(p for p in self.folder.glob(f"{_PREFIX}*") if (p / FACTS).is_file())
+
+    def last(self) -> str:
+        """The newest state, for a message."""
+        found = self.found()
+        return f"the last saved state is {found[-1]}" if found else "no state was saved yet"
+
+    def write_part(self, step: int, tensors: Mapping[str, Tensor]) -> None:
+        """Write this process' tensors of a state that `finish` makes one.
+
+        Raises:
+            TrainingError: it cannot be written; earlier states are as they were.
+        """
+        with self._named(step):
+            partial = self._partial(step)
+            partial.mkdir(parents=True, exist_ok=True)
+            file = partial / f"rank{self._rank}.safetensors"
+            save_file({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, file)
+            _sync(file)
+
+    def finish(self, step: int, facts: Mapping[str, Any]) -> Path:
+        """Give the state its name, once all processes have written; for the first one alone.
+
+        Raises:
+            TrainingError: as in `write_part`.
+        """
+        final = self.folder / f"{_PREFIX}{step:08d}"
+        with self._named(step):
+            partial = self._partial(step)
+            content = {"step": step, "world": self._world, **facts}
+            (partial / FACTS).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            _sync(partial / FACTS)
+            _sync(partial)
+            shutil.rmtree(final, ignore_errors=True)  # of a run that was taken back further
+            partial.rename(final)
+            _sync(self.folder)
+        for old in self.found()[: -self._keep]:
+            # First the facts, so that what is left of it is no state should this be cut short.
+            (old / FACTS).unlink(missing_ok=True)
+            shutil.rmtree(old, ignore_errors=True)
+        return final
+
+    def facts(self) -> dict[str, Any] | None:
+        """Facts of the newest state; None where there is none."""
+        found = self.found()
+        return json.loads((found[-1] / FACTS).read_text("utf-8")) if found else None
+
+    def tensors(self, sharded: bool = False) -> dict[str, Tensor]:
+        """This process' tensors of the newest state.
+
+        Args:
+            sharded: every process has written its own weights; otherwise the first has written
+                them for all, and the others their random numbers.
+
+        Raises:
+            TrainingError: it was saved by another number of processes, or cannot be read.
+        """
+        newest, facts = self.found()[-1], self.facts()
+        assert facts is not None
+        if facts["world"] != self._world:
+            raise TrainingError(
+                f"{newest} was saved by {facts['world']} processes and can be continued by as "
+                f"many only, not by {self._world}"
+            )
+        found: dict[str, Tensor] = {}
+        try:
+            for rank in (self._rank,) if sharded else dict.fromkeys((0, self._rank)):
+                with safe_open(newest / f"rank{rank}.safetensors", framework="pt") as file:
+                    found |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return found
+        except (OSError, SafetensorError) as error:
+            raise TrainingError(f"cannot read {newest}: {error}") from None
+
+    def clean(self) -> None:
+        """Remove what was begun and never finished; for the first process alone."""
+        for partial in self.folder.glob(f".{_PREFIX}*"):
+            shutil.rmtree(partial, ignore_errors=True)
+        for cut in self.folder.glob(f"{_PREFIX}*"):
+            if not (cut / FACTS).is_file():
+                shutil.rmtree(cut, ignore_errors=True)
+
+    def _partial(self, step: int) -> Path:
+        return self.folder / f".{_PREFIX}{step:08d}.partial"
+
+    @contextmanager
+    def _named(self, step: int) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, SafetensorError) as error:  # the latter hides an OSError of its own
+            shutil.rmtree(self._partial(step), ignore_errors=True)
+            raise TrainingError(
+                f"cannot save the state of step {step} in {self.folder}: {error}; {self.last()}"
+            ) from None
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# --- what there is to save ----------------------------------------------------------------------
+
+
+def local(tensor: Tensor) -> Tensor:
+    """The part of a sharded tensor that this process holds; others as they are."""
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
+
+
+def learning(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Parameters that learn, by name."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def gather(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Weights that learn, and what the optimizer remembers of each."""
+    out = {}
+    for name, parameter in learning(model).items():
+        out[f"weight/{name}"] = local(parameter)
+        for key, value in optimizer.state[parameter].items():
+            out[f"optimizer/{key}/{name}"] = local(value)
+    return out
+
+
+@torch.no_grad()
+def scatter(
+    tensors: Mapping[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer
+) -> None:
+    """Put back what `gather` gave.
+
+    Raises:
+        TrainingError: it is of another model.
+    """
+    wanted = learning(model)
+    saved = {k.removeprefix("weight/") for k in tensors if k.startswith("weight/")}
+    if saved != set(wanted):
+        raise TrainingError(
+            f"the saved state is of another model: it lacks {sorted(set(wanted) - saved)[:3]} "
+            f"and has {sorted(saved - set(wanted))[:3]} too many"
+        )
+    keys = sorted({k.split("/")[1] for k in tensors if k.startswith("optimizer/")})
+    for name, parameter in wanted.items():
+        local(parameter).copy_(tensors[f"weight/{name}"])
+        for key in keys:
+            if (value := tensors.get(f"optimizer/{key}/{name}")) is not None:
+                optimizer.state[parameter][key] = _like(value, parameter)
+
+
+def _like(value: Tensor, parameter: nn.Parameter) -> Tensor:
+    """An optimizer's tensor where its parameter is, sharded as it is; a count stays a scalar."""
+    if not value.ndim:  # a count of steps, on the device where the fused kernel wants it
+        return value.to(parameter.device) if parameter.is_cuda else value
+    part = value.to(parameter.device)
+    if not hasattr(parameter, "to_local"):
+        return part
+    made = torch.zeros_like(parameter)
+    local(made).copy_(part)
+    return made
+
+
+def random_state() -> dict[str, Tensor]:
+    """State of torch's random numbers in this process."""
+    out = {"random/cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        out["random/cuda"] = torch.cuda.get_rng_state()
+    return out
+
+
+def set_random_state(tensors: Mapping[str, Tensor]) -> None:
+    """Go on with the saved random numbers."""
+    torch.set_rng_state(tensors["random/cpu"])
+    if "random/cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["random/cuda"])
+
+
+class Average:
+    """A moving average of the weights that learn, in float32.
+
+    It starts with a short memory, min(decay, (1 + t) / (10 + t)), so that the first weights,
+    which are random, are soon forgotten.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self._decay = decay
+        self._weights = [local(p) for p in learning(model).values()] if decay else []
+        self._names = list(learning(model)) if decay else []
+        self._mean = [w.detach().float().clone() for w in self._weights]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after update number `step` (from 1)."""
+        if self._mean:
+            share = 1 - min(self._decay, (1 + step) / (10 + step))
+            now = [w.float() for w in self._weights]
+            torch._foreach_lerp_(self._mean, now, share)
+
+    @contextmanager
+    @torch.no_grad()
+    def applied(self) -> Iterator[None]:
+        """The model has the averaged weights inside the block."""
+        kept = [w.detach().clone() for w in self._weights]
+        for weight, mean in zip(self._weights, self._mean, strict=True):
+            weight.detach().copy_(mean)
+        try:
+            yield
+        finally:
+            for weight, own in zip(self._weights, kept, strict=True):
+                weight.detach().copy_(own)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What to save."""
+        return {f"average/{n}": m for n, m in zip(self._names, self._mean, strict=True)}
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take back what `tensors` gave."""
+        for name, mean in zip(self._names, self._mean, strict=True):
+            mean.copy_(tensors[f"average/{name}"])

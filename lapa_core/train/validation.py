@@ -1,0 +1,145 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""What a policy would do on steps it did not learn from, in millimetres and degrees.
+
+Codes are generated one after the other from what the model itself chose before, as on the robot:
+after true codes the errors would flatter. Knows the loop's wrappers only by their `forward`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lapa_core.errors import DataError
+from lapa_core.model.checkpoint import Checkpoint
+from lapa_core.model.lapa import LapaModel, causal_mask
+from lapa_core.model.vocabulary import Table
+from lapa_core.train.action_error import ActionError
+from lapa_core.train.examples import Batch
+from lapa_core.train.feed import Drawn, Feed
+from lapa_core.train.loss import Losses, Objective
+
+
+class Trainee(Objective):
+    """An objective that can also generate, for what wraps it sees only what runs in `forward`."""
+
+    def forward(self, batch: Batch, num_bins: tuple[int, ...] | None = None) -> Losses | Tensor:
+        """The losses of a batch; with `num_bins` the scores of its codes as generated."""
+        return (
+            super().forward(batch)
+            if num_bins is None
+            else free_scores(self.model, batch, num_bins)
+        )
+
+
+@torch.no_grad()
+def free_scores(model: LapaModel, batch: Batch, num_bins: tuple[int, ...]) -> Tensor:
+    """(B, K, rows) scores of K codes, each after the model's own choices.
+
+    Args:
+        model: of actions.
+        batch: sequences of one layout, so that all their codes stand at the same places.
+        num_bins: (d,) valid codes of each dimension; only those are chosen.
+    """
+    codes = batch.target_tables[0] == Table.ACTION
+    count, start = int(codes.sum()), int(codes.nonzero()[0, 0])
+    ids, tables = batch.input_ids[:, : start + 1], batch.input_tables[:, : start + 1]
+    total = start + count
+    cache = model.new_cache(total, len(ids))
+    mask = causal_mask(torch.ones((len(ids), total), device=ids.device), total)
+    positions = torch.arange(total, device=ids.device).expand(len(ids), -1)
+    scores: list[Tensor] = []
+    for i in range(count):
+        first = 0 if i == 0 else start + i
+        seen = first + ids.shape[1]
+        hidden = model.backbone(
+            model.embed(ids, tables),
+            positions[:, first:seen],
+            mask[:, :, first:seen, :seen],
+            cache,
+        )
+        with torch.autocast(hidden.device.type, enabled=False):
+            scores.append(model.logits(hidden[:, -1], Table.ACTION))
+        valid = scores[-1][:, : num_bins[i % len(num_bins)]]
+        ids = valid.argmax(-1, keepdim=True)
+        tables = torch.full_like(ids, Table.ACTION)
+    return torch.stack(scores, dim=1)
+
+
+class Validator:
+    """Predicts a fixed choice of held-back steps.
+
+    Args:
+        feed: of the held-back demonstrations.
+        checkpoint: whose bins the codes are of.
+        samples: steps at most, spread evenly over them all.
+        batch: steps predicted at once.
+    """
+
+    def __init__(self, feed: Feed, checkpoint: Checkpoint, samples: int, batch: int) -> None:
+        assert checkpoint.actions is not None  # the recipe made or read them
+        self._feed, self._actions = feed, checkpoint.actions
+        count = min(samples, len(feed))
+        chosen = np.linspace(0, len(feed) - 1, count).round().astype(np.int64)
+        self._batches = list(_alike(feed, chosen, batch))
+
+    @torch.no_grad()
+    def predict(
+        self, trainee: nn.Module, device: torch.device, rank: int = 0, world: int = 1
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64], float]]:
+        """Scores, true tokens, true values and loss of this process' share of the batches.
+
+        Every process calls `trainee` equally often, as sharded weights need.
+        """
+        bins = self._actions.num_bins
+        found = []
+        for number in range(rank, -(-len(self._batches) // world) * world, world):
+            batch = self._feed.batch(self._batches[min(number, len(self._batches) - 1)])
+            moved = batch.to(device)
+            scores = trainee(moved, bins).float().cpu().numpy()
+            loss = float(trainee(moved).total)
+            if number < len(self._batches):
+                found.append(_steps(scores, batch, len(bins), loss))
+        return found
+
+    def errors(
+        self,
+        found: list[tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64], float]],
+    ) -> dict[str, float]:
+        """The errors of all processes' predictions together."""
+        if not found:
+            raise DataError("no step was predicted, so there is no error")
+        errors = ActionError(self._actions)
+        for scores, tokens, values, _ in found:
+            errors.add(scores, tokens, values)
+        sizes = np.array([len(tokens) for _, tokens, _, _ in found])
+        loss = float(np.average([f[3] for f in found], weights=sizes))
+        return {**errors.summary(), "loss": loss}
+
+
+def _alike(feed: Feed, samples: NDArray[np.int64], size: int) -> Iterator[Drawn]:
+    """Batches of samples with equally long instructions, so that none has pads."""
+    drawn = feed.in_order(samples)
+    lengths = feed.lengths[drawn.wordings]
+    for length in np.unique(lengths):
+        here = samples[lengths == length]
+        for start in range(0, len(here), size):
+            yield feed.in_order(here[start : start + size])
+
+
+def _steps(
+    scores: NDArray[np.float32], batch: Batch, width: int, loss: float
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64], float]:
+    """Of (B, K, rows) scores, the steps that exist: (n, d, rows), (n, d) tokens and values."""
+    assert batch.values is not None
+    values = batch.values.numpy()
+    exists = np.isfinite(values).all(-1)
+    codes = batch.target_tables == Table.ACTION
+    tokens = batch.target_ids[codes].numpy().reshape(*exists.shape, width)
+    shaped = scores.reshape(*exists.shape, width, -1)
+    return shaped[exists], tokens[exists], values[exists], loss
