@@ -15,13 +15,18 @@ PACKAGE = "lapa_ros"
 NODES = [
     "arm_node",
     "dashboard_node",
+    "evaluate_node",
     "policy_node",
     "recorder_node",
     "sim_node",
     "teleop_node",
     "viz_node",
 ]
-SHARED = ["launch", "config", "urdf", "models", "rviz"]
+SHARED = ["launch", "config", "urdf", "rviz"]
+MODELS = ["lapa-micro"]  # by name: others in `models/` are their owner's
+# What a policy reads, and not what a training may have left beside it.
+MODEL_FILES = ["*config.json", "interface.json", "*_statistics.json", "*_bins.csv"]
+MODEL_FILES += ["tokenizer.model", "model.safetensors", "README.md"]
 
 
 def shared_files():
@@ -29,11 +34,22 @@ def shared_files():
     found = [
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
+        *model_files(),
     ]
     for folder in sorted({p.parent for top in SHARED for p in Path(top).rglob("*.*")}):
         files = sorted(str(p) for p in folder.iterdir() if p.is_file())
         found.append((f"share/{PACKAGE}/{folder}", files))
     return found
+
+
+def model_files():
+    """The shipped checkpoints; a model's image tokenizer has a folder of its own in it."""
+    found = []
+    for top in MODELS:
+        for folder in (Path("models", top), Path("models", top, "vqgan")):
+            files = sorted(str(p) for pattern in MODEL_FILES for p in folder.glob(pattern))
+            found.append((f"share/{PACKAGE}/{folder}", files))
+    return [(place, files) for place, files in found if files]
 
 
 def starters():

@@ -14,7 +14,8 @@ processes    our nodes as processes, for the demo and the tests
 launching    what the launch files share
 backends     joint commands to a driver
 diagnostics  rates, ages and reasons to /diagnostics
-sim_node     the simulated robot and its cameras, behind a driver's interface
+sim_node     the simulated robot and its cameras, behind a driver's interface; sim_trials
+             lays out and judges trials in it
 arm_node     alone moves the arm: authority, safety, watchdog; authority_log writes its changes
 demonstrator a script at the simulated arm, behind `teleop/ee_delta`
 teleop_node  devices in a person's hands -> end-effector deltas; teleop has its inputs
@@ -22,10 +23,14 @@ recorder_node  raw bags of episodes; recording has its topics, subscriptions and
 dashboard_node the page in the browser; dashboard has its parts and the gate before it
 viz_node     the predicted chunk, the workspace and the authority for RViz, built by markers
 replay       `lapa replay`: an episode's deltas through the controller; replay_player sends them
+evaluate     `lapa eval --ros`: a suite's trials through the nodes; evaluation has its parts
+evaluate_node a person at a real arm begins trials and answers how they went
 doctor       `lapa doctor`: what is running, measured, and what to mend
 policy_node  frames and words -> end-effector deltas
 decider      when to decide, and on which frames: the loop of the inference thread
-demo         the three nodes together for a minute: demo_monitor watches them and fills a
-             demo_record, of which demo_video, demo_plot and demo_report are made;
+demo         the three nodes together for a minute: demo_checkpoint says which model, demo_drive
+             starts and ends it, demo_trials gives it scenes and sentences; demo_monitor watches
+             and fills a demo_record, of which demo_video, demo_plot and demo_report (with
+             demo_tally and demo_text) are made;
              demo_recording lets the demonstrator act and presses the recorder's buttons
 """

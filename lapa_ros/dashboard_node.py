@@ -23,6 +23,7 @@ from rclpy.node import Node
 from std_msgs.msg import Float64, String
 
 from lapa_core import robot as robots
+from lapa_core.evaluate.live import SessionStatus
 from lapa_core.recording.status import RecorderStatus
 from lapa_core.view import html
 from lapa_core.view import token as tokens
@@ -81,6 +82,7 @@ class DashboardNode(Node):
             tokens.given(p.token, p.token_file, os.environ),
             lambda text: log.warning(text, throttle_duration_sec=2),
         )
+        self._evaluation: SessionStatus | None = None
         self._recorder: tuple[float, RecorderStatus] | None = None
         self._authority = ("", "")
         self._instruction = ""
@@ -89,7 +91,10 @@ class DashboardNode(Node):
         self._jobs: dict[str, Progress] = {}
         self._told_openings: dict[str, float] = {}
         self._estop = EstopLine(self)
-        names = (*interface.SERVICES, *interface.RECORDER_SERVICES, *interface.TELEOP_SERVICES)
+        names = (
+            *interface.SERVICES, *interface.RECORDER_SERVICES, *interface.TELEOP_SERVICES,
+            *interface.EVALUATE_SERVICES,
+        )  # fmt: skip
         self._caller = ServiceCaller(
             self, [n for n in names if n != "estop"], lambda *told: self._panels.tell(*told)
         )
@@ -130,6 +135,7 @@ class DashboardNode(Node):
         for topic, react in (
             (interface.AUTHORITY, self._on_authority),
             (interface.RECORDER_STATUS, self._on_recorder),
+            (interface.EVALUATE_STATUS, self._on_evaluation),
             (interface.INSTRUCTION, self._on_instruction),
             (interface.TELEOP_STATUS, self._on_teleop),
             (interface.PROGRESS, self._on_progress),
@@ -166,6 +172,9 @@ class DashboardNode(Node):
 
     def _on_recorder(self, msg: String) -> None:
         self._recorder = (time.monotonic(), RecorderStatus.from_json(msg.data))
+
+    def _on_evaluation(self, msg: String) -> None:
+        self._evaluation = SessionStatus.from_json(msg.data)
 
     def _on_instruction(self, msg: String) -> None:
         self._instruction = msg.data
@@ -224,6 +233,7 @@ class DashboardNode(Node):
         status = self._recorder_now()
         guarded(show.show_recorder, status)
         guarded(show.show_lights, live.health() if status is None else status.streams)
+        guarded(show.show_evaluation, self._evaluation)
         guarded(show.show_instruction, self._instruction)
         guarded(show.show_policy, self._policy)
         guarded(show.show_jobs, reversed(self._jobs.values()))

@@ -82,6 +82,10 @@ class Demonstrator:
         rotation = rotation_from_quaternion(np.array([q.w, q.x, q.y, q.z]))
         self._targets[arm] = Pose(np.array([p.x, p.y, p.z]), rotation)
 
+    def look_at(self, sim: Simulation) -> None:
+        """Act in another scene from now on."""
+        self._sim = sim
+
     def begin(self, now_ns: int) -> str:
         """Start to do what the instruction says; returns what that is.
 

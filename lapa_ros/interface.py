@@ -28,6 +28,9 @@ teleop/<arm>/goal                       PoseStamped           where a person dra
 teleop/<arm>/gripper                    Float64               opening asked for, 0 .. 1
 teleop/keys                             String                a key pressed on a page
 sim/demonstrator                        String, latched       "<state>: <what it does>"
+sim/trial                               String, latched       JSON: evaluate.live.LiveTrial
+sim/outcome                             String, latched       JSON: evaluate.live.LiveOutcome
+evaluate/status                         String, latched       JSON: evaluate.live.SessionStatus
 progress                                String, latched       JSON: view.progress.Progress
 /diagnostics                            DiagnosticArray       rates, ages, latencies, reasons
 ======================================  ====================  ===========================
@@ -40,7 +43,11 @@ Services, all `std_srvs/Trigger`:
   recorder/discard, recorder/redo (discard, then begin anew), recorder/undo_last, recorder/stop
   (no further episode begins by itself);
 - teleop_node: teleop/take_over, teleop/hand_back;
-- sim_node: sim/reset (a new scene), sim/demonstrate (the scripted demonstrator acts once).
+- sim_node: sim/reset (a new scene), sim/demonstrate (the scripted demonstrator acts once);
+- evaluate_node, for a person at a real arm: evaluate/begin, evaluate/end, evaluate/yes and
+  evaluate/no (did it succeed), evaluate/credit_0 .. _25 _50 _75 _100 (how far it got, in
+  percent), evaluate/right and evaluate/wrong (the object touched first), evaluate/redo (this
+  trial again), evaluate/undo_last, evaluate/stop.
 """
 
 from __future__ import annotations
@@ -67,6 +74,15 @@ TELEOP_SERVICES = ("teleop/take_over", "teleop/hand_back")
 DEMONSTRATOR = "sim/demonstrator"
 PROGRESS = "progress"
 SIM_SERVICES = ("sim/reset", "sim/demonstrate")
+SIM_TRIAL, SIM_OUTCOME = "sim/trial", "sim/outcome"
+EVALUATE_STATUS = "evaluate/status"
+EVALUATE_SERVICES = tuple(
+    f"evaluate/{name}"
+    for name in (
+        *("begin", "end", "yes", "no", "credit_0", "credit_25", "credit_50", "credit_75"),
+        *("credit_100", "right", "wrong", "redo", "undo_last", "stop"),
+    )
+)
 
 
 def ee_pose(arm: str) -> str:

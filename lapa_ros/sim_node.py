@@ -28,7 +28,7 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
-from std_msgs.msg import Float64MultiArray
+from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
@@ -42,6 +42,7 @@ from lapa_core.sim.ramp import TargetRamps
 from lapa_ros import convert, diagnostics, interface, runtime
 from lapa_ros.demonstrator import Demonstrator
 from lapa_ros.params import declare, param
+from lapa_ros.sim_trials import SimTrials
 
 SUBSTEP_S = 0.002
 MAX_LAG_S = 0.1  # later than this, lost time is dropped instead of caught up with in a burst
@@ -96,6 +97,10 @@ class SimNode(Node):
         self._scene = self.params.seed
         self._clock_pub = self.create_publisher(Clock, "/clock", qos_profile_sensor_data)
         self._demonstrator = Demonstrator(self, self.sim) if self.params.demonstrator else None
+        self._trials = SimTrials(self, self.robot, self.sim)
+        self.create_subscription(
+            String, interface.SIM_TRIAL, self._on_trial, interface.LATCHED_QOS
+        )
         self.create_service(Trigger, "sim/reset", self._on_reset)
         if self._demonstrator is not None:
             self.create_service(Trigger, "sim/demonstrate", self._on_demonstrate)
@@ -192,12 +197,17 @@ class SimNode(Node):
                 due = max(due + period / self.params.speed, now)
                 self._stop.wait(max(due - now, YIELD_S))
         finally:
-            self.sim.close()  # the GL context belongs to this thread
+            self._trials.close()  # the GL contexts belong to this thread
 
     def _advance(self, seconds: float) -> None:
         with self._lock:
             self.ramps.advance(seconds)
+            self._trials.watch(self._now_ns())
         self._watch_collisions()
+
+    def _now_ns(self) -> int:
+        """This moment on the robot's clock: our own where we make it."""
+        return self._stamp_ns if self.params.clock else self.get_clock().now().nanoseconds
 
     def _report_joints(self, stamp: int) -> None:
         """Publish all joint states, and let the demonstrator act on what it sees now."""
@@ -231,9 +241,21 @@ class SimNode(Node):
         """Place the objects anew; the arms stay."""
         self._scene += 1
         with self._lock:
+            self._trials.end()
             self.sim.new_scene(self._scene)
         response.success, response.message = True, f"scene of seed {self._scene}"
         return response
+
+    def _on_trial(self, msg: String) -> None:
+        """Lay out the scene of a trial, and judge from now on what happens in it."""
+        asked = self._trials.read(msg.data)
+        if asked is None:
+            return
+        with self._lock:
+            chosen = self._trials.begin(asked, self.sim, self._now_ns())
+            if chosen is not self.sim and self._demonstrator is not None:
+                self._demonstrator.look_at(chosen)
+            self.sim, self.ramps = chosen, TargetRamps(chosen)
 
     def _on_demonstrate(
         self, request: Trigger.Request, response: Trigger.Response
@@ -241,9 +263,7 @@ class SimNode(Node):
         assert self._demonstrator is not None
         try:
             with self._lock:
-                own = self.params.clock
-                now_ns = self._stamp_ns if own else self.get_clock().now().nanoseconds
-                response.message = self._demonstrator.begin(now_ns)
+                response.message = self._demonstrator.begin(self._now_ns())
             response.success = True
         except LapaError as error:
             response.success, response.message = False, str(error)
@@ -277,7 +297,7 @@ class SimNode(Node):
                 period = 1.0 / rates[camera.name]
                 due[camera.name] = max(due[camera.name] + period, now)
         finally:
-            self.sim.close()  # the GL context belongs to this thread
+            self._trials.close()  # the GL contexts belong to this thread
 
     def _report(self) -> diagnostics.Report:
         values: dict[str, object] = {

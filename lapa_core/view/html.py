@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping
 
+from lapa_core.evaluate.live import SessionStatus
 from lapa_core.recording.episode import Finding
 from lapa_core.recording.status import RecorderStatus, StreamHealth
 from lapa_core.view import space
@@ -76,6 +77,29 @@ def recorder(status: RecorderStatus | None) -> str:
         f'<div style="font-size:1.6em;font-weight:700">{escape(status.counter)}</div>'
         f"<div>episode {escape(status.episode)} · {escape(room)}</div>"
         f"<div>{escape(status.instruction)}</div>"
+        f'<div style="opacity:.75">{escape(status.message)}</div></div>'
+    )
+
+
+def evaluation(status: SessionStatus) -> str:
+    """What a person who evaluates a policy has to do now."""
+    shades = {"ready": "#1c7ed6", "running": "#d62222", "asking": "#e0a100"}
+    shade = shades.get(status.state, "#555")
+    states = {
+        "ready": "lay out the scene, then begin",
+        "homing": "to the start pose ...",
+        "running": f"● THE POLICY ACTS, {status.left_s:.0f} s left",
+        "asking": status.question,
+        "done": "all trials are done",
+    }
+    what = f"{status.split} / {status.task}" if status.task else ""
+    return (
+        f'<div style="{_BOX}border:2px solid {shade}">'
+        f'<div style="font-weight:700;color:{shade}">{escape(states[status.state])}</div>'
+        f'<div style="font-size:1.3em;font-weight:700">{escape(status.instruction)}</div>'
+        f"<div>{escape(status.layout)}</div>"
+        f"<div>trial {escape(status.number)} of {escape(status.total)} · {escape(what)} · "
+        f"strict {escape(status.strict)}</div>"
         f'<div style="opacity:.75">{escape(status.message)}</div></div>'
     )
 

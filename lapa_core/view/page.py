@@ -40,7 +40,7 @@ KEYS_SCRIPT = """
 window.lapaEstop = ESTOP_ID;
 if (!window.lapaKeys) {
   window.lapaKeys = true;
-  const ours = ["ArrowRight", "ArrowLeft", "KeyR", "KeyU"];
+  const ours = ["ArrowRight", "ArrowLeft", "KeyR", "KeyU", "KeyB", "KeyY", "KeyN"];
   const root = document.documentElement;
   const role = (element) => element?.getAttribute?.("role") || "";
   const slides = (element) => element?.closest?.(".mantine-Slider-root");

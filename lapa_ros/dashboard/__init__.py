@@ -8,5 +8,6 @@ driving  the drag handles, and the goals that go out for them
 caller   services: asynchronous, with a deadline, the answer shown
 estop    the estop, on a way of its own
 buttons  buttons and keys, and what each asks for
+evaluation  what a person who evaluates a policy sees and answers
 panels   where they stand, inputs, texts
 """

@@ -15,6 +15,7 @@ from typing import Any
 
 import viser
 
+from lapa_core.evaluate.live import SessionStatus
 from lapa_core.recording.status import RecorderStatus, StreamHealth
 from lapa_core.robot import Robot
 from lapa_core.view import html
@@ -32,6 +33,7 @@ from lapa_ros.dashboard.buttons import (
     add_group,
     caller,
 )
+from lapa_ros.dashboard.evaluation import EvaluationPanel
 
 PANEL_PX = 330
 CHOOSE = "(choose a task)"
@@ -73,6 +75,7 @@ class Panels:
         gui.main_panel.dock_right()
         gui.main_panel.set_width(PANEL_PX)
         right.dock_below(gui.main_panel)
+        self._evaluation = EvaluationPanel(gui, actions)
         with gui.add_folder("Recording"):
             self._recording(gui, actions)
         self._keys(gui, actions)
@@ -199,6 +202,11 @@ class Panels:
                 self._choice.options = tuple(
                     dict.fromkeys((CHOOSE, *map(html.clean, status.tasks)))
                 )
+
+    def show_evaluation(self, status: SessionStatus | None) -> None:
+        """What a person who evaluates has to do; nothing before an evaluation is heard."""
+        if status is not None:
+            self._evaluation.show(status)
 
     def show_instruction(self, text: str) -> None:
         """What the robot was told."""

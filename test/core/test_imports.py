@@ -29,6 +29,7 @@ TORCH_FREE = (
     "control",
     "recording",
     "teleop",
+    "evaluate",
     "view",
 )
 CORE = Path(lapa_core.__file__).parent

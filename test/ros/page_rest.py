@@ -17,6 +17,7 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from lapa_core import robot as robots
+from lapa_core.evaluate.live import SessionStatus
 from lapa_core.recording.episode import Finding
 from lapa_core.recording.status import RecorderStatus, StreamHealth
 from lapa_core.view.progress import Progress
@@ -40,11 +41,13 @@ class Rest(Node):
         self.instructions: list[str] = []
         q = interface
         recorder = ("recorder/start", "recorder/save", "recorder/redo", "recorder/stop")
-        for name in ("enable", "estop", "reset", "home", *recorder):
+        evaluation = ("evaluate/yes", "evaluate/no", "evaluate/credit_50")
+        for name in ("enable", "estop", "reset", "home", *recorder, *evaluation):
             self.create_service(Trigger, name, lambda _, r, n=name: self._serve(n, r))
         latched = q.LATCHED_QOS
         self._authority = self.create_publisher(String, q.AUTHORITY, latched)
         self._recorder = self.create_publisher(String, q.RECORDER_STATUS, latched)
+        self._evaluation = self.create_publisher(String, q.EVALUATE_STATUS, latched)
         self._progress = self.create_publisher(String, q.PROGRESS, latched)
         self._joints = self.create_publisher(
             JointState, ROBOT.arms[0].joint_states, q.SENSOR_PUB_QOS
@@ -64,6 +67,9 @@ class Rest(Node):
 
     def reports(self, status: RecorderStatus) -> None:
         self._recorder.publish(String(data=status.to_json()))
+
+    def evaluates(self, status: SessionStatus) -> None:
+        self._evaluation.publish(String(data=status.to_json()))
 
     def works(self, progress: Progress) -> None:
         self._progress.publish(String(data=progress.to_json()))

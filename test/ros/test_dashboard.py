@@ -20,6 +20,7 @@ from page_rest import ARM, ROBOT, TOOL, Rest, status
 from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import Float64
 
+from lapa_core.evaluate.live import SessionStatus
 from lapa_core.types import ActionChunk
 from lapa_core.view.progress import Progress
 from lapa_ros import convert, interface
@@ -129,6 +130,23 @@ def test_what_is_told_is_shown(setting: Setting, page: PageClient) -> None:
     wait_for(lambda: page.shows("next episode in 7 s"), "the countdown")
     wait_for(lambda: page.shows("no recorder_node heard"), "the recorder's silence")
     assert not page.shows("37 of 150"), "what it said last is no longer true"
+
+
+def test_an_evaluation_shows_what_to_do_and_takes_the_answers(
+    setting: Setting, page: PageClient
+) -> None:
+    assert not page.shows("lay out the scene")
+    setting.rest.evaluates(
+        SessionStatus("asking", 3, 20, "seen", "put", "put it <i>in</i>", "", 0.0,
+                      "Did it succeed?", "time", "40 % [12, 77]")
+    )  # fmt: skip
+    for text in ("Did it succeed?", "put it &lt;i&gt;in", "trial 3 of 20", "40 % [12, 77]"):
+        wait_for(lambda t=text: page.shows(t), text)
+    page.set("How far did it get?", "1/2")
+    page.press("Succeeded (Y)")
+    page.key("N")
+    for name in ("evaluate/credit_50", "evaluate/yes", "evaluate/no"):
+        wait_for(lambda n=name: (n, f"{n} <done>") in page.notices, f"the answer to {name}")
 
 
 def grabs(setting: Setting, page: PageClient) -> bool:

@@ -27,6 +27,7 @@ CLASSES = [
     ("teleop_node", "TeleopParams"),
     ("viz_node", "VizParams"),
     ("dashboard_node", "DashboardParams"),
+    ("evaluate_node", "EvaluateParams"),
 ]
 
 

@@ -1,0 +1,210 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""A folder of results: what was run (`run.json`) and a line a trial (`trials.jsonl`).
+
+A line counts once its newline is on the disk. What a kill has cut off is dropped when the folder
+is opened again, and that trial is run again. Two processes never write into one folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lapa_core.errors import ConfigError, DataError
+from lapa_core.evaluate.scores import Score
+
+RUN, TRIALS, LOCK, FILMS = "run.json", "trials.jsonl", ".lock", "films"
+FORMAT = 1
+# May differ when a run is continued: they change how it is run, not what it measures.
+FREE = ("episodes", "workers", "device", "checkpoint", "speed")
+_PROBE_BYTES = 1 << 20
+
+
+class Results:
+    """One open folder; a context manager that holds its lock.
+
+    Attributes:
+        folder: where it lies.
+        scores: what is there, in the order it was written.
+    """
+
+    def __init__(self, folder: Path, run: dict[str, Any]) -> None:
+        """Begin, or continue what stands there.
+
+        Args:
+            folder: made where it is missing.
+            run: what is measured; the same as before, but for `FREE`.
+
+        Raises:
+            ConfigError: another process writes there, or something else was measured there.
+            DataError: a line is damaged.
+        """
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (folder / LOCK).open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise ConfigError(f"another evaluation writes into {folder}") from None
+        try:
+            self._check(run)
+            self.scores = _read(folder / TRIALS, mend=True)
+            self._file = (folder / TRIALS).open("a", encoding="utf-8")
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def _check(self, run: dict[str, Any]) -> None:
+        run = {"format": FORMAT, **run}
+        path = self.folder / RUN
+        if path.exists():
+            before = read_run(self.folder)
+            differing = [
+                f"{k}: {before.get(k)!r} then, {run.get(k)!r} now"
+                for k in dict.fromkeys((*before, *run))
+                if k not in FREE and before.get(k) != run.get(k)
+            ]
+            if differing:
+                raise ConfigError(
+                    f"{self.folder} holds another evaluation ({'; '.join(differing)}): give "
+                    "another --out, or remove it"
+                )
+        elif (self.folder / TRIALS).exists():
+            raise DataError(f"{self.folder} has {TRIALS} but no {RUN}")
+        _replace(path, json.dumps(run, indent=2, ensure_ascii=False) + "\n")
+
+    def __enter__(self) -> Results:
+        """Nothing further."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Let others write."""
+        self.close()
+
+    @property
+    def done(self) -> set[tuple[str, str, int]]:
+        """Keys of the trials that are there."""
+        return {s.key for s in self.scores}
+
+    def add(self, score: Score) -> None:
+        """Write one trial; it is on the disk when this returns.
+
+        Raises:
+            DataError: the disk does not take it.
+        """
+        if score.key in self.done:
+            raise ValueError(f"trial {score.key} twice")
+        try:
+            self._file.write(score.to_json() + "\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise DataError(f"cannot write {self.folder / TRIALS}: {error.strerror}") from error
+        self.scores.append(score)
+
+    def take_back(self) -> Score:
+        """Remove the newest trial again, from the disk too.
+
+        Raises:
+            DataError: there is none.
+        """
+        if not self.scores:
+            raise DataError(f"{self.folder / TRIALS} has no trial to take back")
+        gone = self.scores.pop()
+        left = "".join(s.to_json() + "\n" for s in self.scores)
+        self._file.truncate(len(left.encode()))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return gone
+
+    def close(self) -> None:
+        """Close the files and let others write."""
+        self._file.close()
+        self._lock.close()
+
+
+def read(folder: Path) -> list[Score]:
+    """The trials of a folder, to look at; a line that is being written is left out.
+
+    Raises:
+        DataError: no results, or damaged ones.
+    """
+    if not (folder / TRIALS).is_file():
+        raise DataError(f"{folder} has no {TRIALS}: it is not the folder of an evaluation")
+    return ordered(_read(folder / TRIALS, mend=False), read_run(folder))
+
+
+def ordered(scores: Sequence[Score], run: dict[str, Any]) -> list[Score]:
+    """By the suite's items, then by number: processes end their trials in any order."""
+    places = {key: place for place, key in enumerate(run["episodes"])}
+    return sorted(scores, key=lambda s: (places.get(f"{s.split}/{s.task}", len(places)), s.index))
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """What was measured there."""
+    path = folder / RUN
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {path}: {error}") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise DataError(f"{path} is of another format; valid: {FORMAT}")
+    return content
+
+
+def _read(path: Path, mend: bool) -> list[Score]:
+    """Lines that end; with `mend` the file is cut after the last of them."""
+    if not path.exists():
+        return []
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if mend and len(whole) < len(content):
+        with path.open("r+b") as file:
+            file.truncate(len(whole))
+    scores = [
+        Score.from_json(line, f"{path}:{number}")
+        for number, line in enumerate(whole.decode("utf-8").splitlines(), start=1)
+    ]
+    if len({s.key for s in scores}) != len(scores):
+        raise DataError(f"{path} has a trial twice")
+    return scores
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def fingerprint(folder: Path, names: Sequence[str] = ()) -> str:
+    """A checkpoint told from another by its files: 16 hex digits.
+
+    Of every file: its name, its size, and its first and last MiB, in which no two trainings
+    agree; 14 GB are not read for it.
+
+    Args:
+        folder: of the checkpoint.
+        names: files to look at; none: all of the folder's own, hidden ones left out.
+    """
+    digest = hashlib.sha256()
+    files = [folder / n for n in names] or sorted(
+        p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")
+    )
+    if not files:
+        raise DataError(f"{folder} is empty or is no folder")
+    for path in files:
+        size = path.stat().st_size
+        digest.update(f"{path.relative_to(folder)}\0{size}\0".encode())
+        with path.open("rb") as file:
+            digest.update(file.read(_PROBE_BYTES))
+            file.seek(max(0, size - _PROBE_BYTES))
+            digest.update(file.read(_PROBE_BYTES))
+    return digest.hexdigest()[:16]
