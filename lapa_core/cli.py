@@ -22,11 +22,16 @@ COMMANDS = {
     "doctor": ("lapa_core.commands.doctor", "what is running, measured, and what to mend"),
     "replay": ("lapa_core.commands.replay", "a recorded episode again, simulated or for real"),
     "recover": ("lapa_core.commands.recover", "bags that a crash has cut -> whole ones"),
+    "collect": ("lapa_core.commands.collect", "scripted demonstrations in simulation"),
+    "eval": ("lapa_core.commands.eval", "how good a policy is, with error bars"),
+    "finetune": ("lapa_core.commands.finetune", "demonstrations and a checkpoint -> a policy"),
+    "pretrain": ("lapa_core.commands.pretrain", "pictures alone -> networks that see"),
     "infer": ("lapa_core.commands.infer", "one image and an instruction -> codes and action"),
     "info": ("lapa_core.commands.info", "what a checkpoint is and for which robot"),
     "inspect": ("lapa_core.commands.inspect", "what is wrong with a recording, anybody's"),
     "init": ("lapa_core.commands.init", "a runnable checkpoint with random weights"),
     "view": ("lapa_core.commands.view", "plays a recorded episode in the browser"),
+    "export": ("lapa_core.commands.export", "demonstrations -> LeRobot, or the reference's JSON"),
     "convert": ("lapa_core.commands.convert", "released files -> a checkpoint"),
 }
 

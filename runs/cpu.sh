@@ -8,6 +8,7 @@ export PYTHONPATH=.
 "$python" benchmarks/inference.py --preset 200m
 "$python" benchmarks/inference.py --preset micro --threads 1
 "$python" benchmarks/control.py
+"$python" benchmarks/feed.py
 "$python" benchmarks/closed_loop.py --seconds 60
 "$python" benchmarks/closed_loop.py --seconds 60 --robot bimanual_wx250s
 "$python" benchmarks/soak.py --minutes 30      # root and libfaketime for all of its faults

@@ -31,9 +31,9 @@ any_of /dev/nvidia0 /usr/lib/*/dri/swrast_dri.so /usr/lib/*/libgallium*.so ||
 
 # A sourced ROS 2 brings its own rclpy; elsewhere it comes from wheels.
 if [ -n "${ROS_DISTRO:-}" ] && "$PYTHON" -c 'import rclpy' 2>/dev/null; then
-    ros="apt ($ROS_DISTRO)"; venv_args=--system-site-packages; extras=dev
+    ros="apt ($ROS_DISTRO)"; venv_args=--system-site-packages; extras=dev,train
 else
-    ros="wheels (Jazzy)"; venv_args=; extras=dev,ros-wheels
+    ros="wheels (Jazzy)"; venv_args=; extras=dev,train,ros-wheels
     # What builds the tests' own messages is of use only where there is a compiler.
     if command -v c++ >/dev/null || command -v g++ >/dev/null; then extras=$extras,interfaces
     else say "no C++ compiler: tests that need Interbotix' or MoveIt's messages will be skipped"
