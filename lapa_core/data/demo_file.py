@@ -26,9 +26,9 @@ from lapa_core.data.demos import Demo, Traits
 from lapa_core.data.report import EpisodeReport, Removal
 from lapa_core.errors import DataError, DiskFullError, RecordingError
 
-FORMAT = 1
+FORMAT = 2  # 2: with the places of the tools
 PARTIAL = ".partial"
-_ARRAYS = ("codes", "actions", "state", "index")
+_ARRAYS = ("codes", "actions", "state", "index", "tool")
 _BROKEN = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
 
 

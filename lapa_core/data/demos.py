@@ -40,6 +40,8 @@ class Demo:
             consecutive steps.
         instructions: (n,) words in force.
         authority: (n,) who moved the arm: teleop, policy, hold or estop.
+        tool: (n, 3 a) measured places [m] of the tools of a arms, each in its arm's base frame;
+            NaN where one is not known, and None, read as (n, 0), where none is.
     """
 
     name: str
@@ -49,9 +51,12 @@ class Demo:
     index: NDArray[np.int64]
     instructions: tuple[str, ...]
     authority: tuple[str, ...]
+    tool: FloatArray | None = None
 
     def __post_init__(self) -> None:
         """Refuse parts of different lengths."""
+        if self.tool is None:
+            object.__setattr__(self, "tool", np.zeros((len(self.actions), 0)))
         if self.codes.ndim != 4 or self.actions.ndim != 2 or self.state.ndim != 2:
             raise DataError(
                 f"{self.name}: codes {self.codes.shape}, actions {self.actions.shape} and state "
@@ -64,6 +69,7 @@ class Demo:
             "index": len(self.index),
             "instructions": len(self.instructions),
             "authority": len(self.authority),
+            "tool": len(self.places),
         }
         if len(set(lengths.values())) != 1:
             raise DataError(f"{self.name}: different numbers of steps: {lengths}")
@@ -75,6 +81,12 @@ class Demo:
     def __len__(self) -> int:
         """Number of steps."""
         return len(self.actions)
+
+    @property
+    def places(self) -> FloatArray:
+        """`tool`, never None."""
+        assert self.tool is not None
+        return self.tool
 
     def chunk(self, row: int, length: int) -> tuple[FloatArray, NDArray[np.bool_]]:
         """What was done from a step on, as far as it follows without a gap.

@@ -22,7 +22,7 @@ from lapa_core.types import ImageArray
 MODEL_SIZE = 256
 # The reference crops int(256 * 0.9) = 230 rows, centred, and all 256 columns: its `ratio`
 # argument scales the width, not the shape of the crop.
-_CROP_ROWS = slice(13, 243)
+CROP_ROWS = slice(13, 243)
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def resize_for_model(image: ImageArray, center_crop: bool) -> ImageArray:
     if image.shape[:2] != (MODEL_SIZE, MODEL_SIZE):
         image = _resize(image, (MODEL_SIZE, MODEL_SIZE))
     if center_crop:
-        image = _resize(image[_CROP_ROWS], (MODEL_SIZE, MODEL_SIZE))
+        image = _resize(image[CROP_ROWS], (MODEL_SIZE, MODEL_SIZE))
     return np.ascontiguousarray(image)
 
 

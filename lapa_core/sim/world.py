@@ -15,6 +15,7 @@ import mujoco
 import numpy as np
 
 from lapa_core import description as descriptions
+from lapa_core.data.views import camera_axes
 from lapa_core.description import Description
 from lapa_core.errors import ConfigError, unknown
 from lapa_core.rigid import neighbours, rigid_groups
@@ -22,7 +23,6 @@ from lapa_core.robot import WORLD, Arm, Camera, Robot
 from lapa_core.sim import servos, things
 from lapa_core.sim.layout import BIN_HALF_M, Layout
 from lapa_core.sim.things import CUP, CUP_COLOUR, Cup, Scene, Thing
-from lapa_core.types import FloatArray
 
 BLOCKS = tuple(t.name for t in things.BLOCKS.things)  # of the scene that is shown by default
 TABLE = "table"
@@ -64,20 +64,6 @@ def build(
     for camera in robot.cameras:
         _camera(spec, camera, f"{robot.source}: camera {camera.name}")
     return spec
-
-
-def camera_axes(forward: FloatArray) -> FloatArray:
-    """(3, 3) columns right, up, back of an upright camera looking along `forward`.
-
-    This is MuJoCo's and OpenGL's camera frame: it looks along its own -z.
-    """
-    norm = float(np.linalg.norm(forward))
-    right = np.cross(forward, [0.0, 0.0, 1.0])
-    if norm == 0.0 or float(np.linalg.norm(right)) < 1e-6 * norm:
-        raise ConfigError(f"camera forward {forward.tolist()} gives no upright view")
-    back = -forward / norm
-    right = right / np.linalg.norm(right)
-    return np.column_stack([right, np.cross(back, right), back])
 
 
 def _look(spec: mujoco.MjSpec, robot: Robot) -> None:

@@ -25,7 +25,7 @@ from lapa_core.data import cuts, demo_file, images
 from lapa_core.data.augment import Augment, generator
 from lapa_core.data.cuts import CutParams, Trail
 from lapa_core.data.demos import Demo, Traits
-from lapa_core.data.labels import SOURCES
+from lapa_core.data.labels import SOURCES, Tracks
 from lapa_core.data.report import EpisodeReport, Removal
 from lapa_core.data.samples import SampleParams, Samples
 from lapa_core.errors import ConfigError, DataError, RecordingError, unknown
@@ -34,9 +34,9 @@ from lapa_core.model.vqgan import Vqgan
 from lapa_core.policy.allocator import keep_freed_memory
 from lapa_core.robot import Robot
 from lapa_core.train.sources import Source, traits_of
-from lapa_core.types import ImageArray
+from lapa_core.types import FloatArray, ImageArray
 
-FORMAT = 1  # to be raised with every change of what comes out
+FORMAT = 2  # to be raised with every change of what comes out
 BATCH = 16  # pictures that go through the VQGAN at a time
 
 
@@ -161,12 +161,13 @@ class Encoder:
         robot = recording.robot
         cameras = p.cameras or (robot.cameras[0].name,)
         samples = Samples(recording, SampleParams(cameras, bool(p.state), labels=p.labels))
-        trail, states, words = Trail(), [], []
+        trail, states, words, tools = Trail(), [], [], []
         codes = _Codes(self._vqgan)
         for sample in samples:
             trail.add(sample)
             states.append([sample.observation.state[n] for n in p.state])
             words.append(sample.observation.instruction)
+            tools.append(_places(samples.tracks, sample.time_ns))
             for camera in cameras:
                 picture = sample.observation.images[camera]
                 codes.add(self._looks(picture, name, sample.index, camera))
@@ -184,6 +185,7 @@ class Encoder:
             index=np.array(trail.index, dtype=np.int64)[rows],
             instructions=tuple(words[r] for r in rows),
             authority=tuple(trail.authority[r] for r in rows),
+            tool=np.array(tools)[rows],
         )
         report = EpisodeReport(name, found, len(rows), removed)
         return demo, report, traits_of(robot, cameras, p.state)
@@ -244,6 +246,16 @@ class _Codes:
         pixels = torch.from_numpy(np.stack(self._waiting)).to(self._vqgan.device)
         self._done.append(self._vqgan.encode(pixels).cpu().numpy().astype(np.uint16))
         self._waiting.clear()
+
+
+def _places(tracks: Tracks, time_ns: int) -> FloatArray:
+    """(3 a,) measured places of the tools at a time, NaN where one is not known."""
+    found = []
+    for arm in tracks.arms:
+        track = tracks.measured.get(arm)
+        pose = track.at(time_ns) if track is not None else None
+        found.append(np.full(3, np.nan) if pose is None else pose.xyz_m)
+    return np.concatenate(found)
 
 
 def _without_sample(samples: Samples) -> list[Removal]:

@@ -21,12 +21,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lapa_core.data.aims import aims
 from lapa_core.data.demos import Demo, DemoSet
+from lapa_core.data.views import View, in_world
 from lapa_core.errors import DataError
 from lapa_core.model.checkpoint import Checkpoint
 from lapa_core.model.vocabulary import BOS_ID, Table
+from lapa_core.robot import Robot
 from lapa_core.train import examples
 from lapa_core.train.examples import Batch, Example
+from lapa_core.train.pointing import NOWHERE
+from lapa_core.types import NUM_AXES
 
 IntArray = NDArray[np.int64]
 
@@ -56,6 +61,8 @@ class Feed:
         augment: draw among the variants of the pictures.
         pad_to: length of all sequences; 0 takes each batch's longest.
         seed: of the order and of all draws.
+        views: how each camera sees, and the robot whose arms act: batches then tell in which
+            cell of each picture; None asks for no such thing.
     """
 
     def __init__(
@@ -67,6 +74,7 @@ class Feed:
         augment: bool = True,
         pad_to: int = 0,
         seed: int = 0,
+        views: tuple[Robot, tuple[View, ...]] | None = None,
     ) -> None:
         if not demos.num_steps:
             raise DataError(f"{demos.report.source or 'the demonstrations'}: not one step to use")
@@ -83,6 +91,7 @@ class Feed:
         if checkpoint.states is not None:
             self._states = checkpoint.states.encode(np.concatenate([d.state for d in self.demos]))
         self._word(paraphrases or {})
+        self._points = None if views is None else points_of(self.demos, *views)
         self._plans: dict[tuple[int, int], list[Drawn]] = {}
 
     def __len__(self) -> int:
@@ -186,6 +195,8 @@ class Feed:
             loss[:, 1:].copy(),
         )
         tensors = [torch.from_numpy(a) for a in (*arrays, lengths - 1, values)]
+        if self._points is not None:
+            tensors.append(torch.from_numpy(self._points[drawn.samples]))
         return Batch(*tensors)
 
     def _fill(
@@ -223,6 +234,28 @@ def steps_left(demo: Demo, chunk: int) -> IntArray:
     where = np.flatnonzero(ends)
     place = np.arange(len(demo))
     return np.minimum(where[np.searchsorted(where, place)] - place + 1, chunk)
+
+
+def points_of(demos: Sequence[Demo], robot: Robot, views: Sequence[View]) -> IntArray:
+    """(n, c, a) cell of each picture in which each arm acts next, -100 where none is known.
+
+    Raises:
+        DataError: the demonstrations do not say where the tools were.
+    """
+    side = round(demos[0].codes.shape[-1] ** 0.5)
+    found = []
+    for demo in demos:
+        if demo.places.shape[1] != 3 * len(robot.arms):
+            raise DataError(f"{demo.name} does not say where the tools were; use --point-weight 0")
+        cells = np.full((len(demo), len(views), len(robot.arms)), NOWHERE, dtype=np.int64)
+        for a, arm in enumerate(robot.arms):
+            tool = demo.places[:, 3 * a : 3 * a + 3]
+            where = in_world(arm, aims(tool, demo.actions[:, NUM_AXES * (a + 1) - 1], demo.index))
+            for c, view in enumerate(views):
+                seen = view.cells(where, side)
+                cells[:, c, a] = np.where(seen < 0, NOWHERE, seen)
+        found.append(cells)
+    return np.concatenate(found)
 
 
 class Prefetch:

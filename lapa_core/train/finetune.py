@@ -21,6 +21,7 @@ from accelerate.utils import gather_object
 from torch import nn
 
 from lapa_core.data.demos import DemoSet
+from lapa_core.data.views import View
 from lapa_core.errors import ConfigError, DataError, TrainingError
 from lapa_core.model.checkpoint import DTYPES, INTERFACE, Checkpoint
 from lapa_core.policy.allocator import keep_freed_memory
@@ -90,7 +91,9 @@ def finetune(
     quiet = not accelerator.is_main_process
     checkpoint = ready(start, demos, options, robot=robot, say=(lambda _: None) if quiet else say)
     adapters.adapt(checkpoint.lapa, options, accelerator.device)
-    task = Finetune(checkpoint, demos, held, output, options, paraphrases or {}, accelerator)
+    task = Finetune(
+        checkpoint, demos, held, output, options, paraphrases or {}, accelerator, robot
+    )
     task.adapter_folder = run / "adapter" if keep_adapter and options.method != "full" else None
     return loop.train(task, options, states, accelerator, facts, resume=resume)
 
@@ -107,12 +110,17 @@ class Finetune:
         options: TrainOptions,
         paraphrases: Paraphrases,
         accelerator: Accelerator,
+        robot: Robot | None = None,
     ) -> None:
         assert checkpoint.actions is not None  # `ready` made them
         self.checkpoint, self.output, self.options = checkpoint, output, options
         self._accelerator, self.adapter_folder = accelerator, None
         bins = checkpoint.actions.num_bins
         self.trainee = Trainee(checkpoint.lapa, spread_bins=options.label_spread, num_bins=bins)
+        views = None
+        if options.point_weight:
+            views = _views(robot, checkpoint)
+            self.trainee.point(options.point_weight, options.point_layer, len(views[0].arms))
         self.feed = Feed(
             demos,
             checkpoint,
@@ -120,6 +128,7 @@ class Finetune:
             augment=options.augment,
             pad_to=options.pad_to,
             seed=options.seed,
+            views=views,
         )
         self._validator = None
         if held.num_steps:
@@ -176,6 +185,28 @@ class Finetune:
         if self.adapter_folder is not None:
             adapters.save_adapter(lapa, self.options, self.checkpoint.interface.origin,
                                   self.adapter_folder)  # fmt: skip
+
+
+def _views(robot: Robot | None, checkpoint: Checkpoint) -> tuple[Robot, tuple[View, ...]]:
+    """How the policy's cameras see, by the robot file.
+
+    Raises:
+        ConfigError: there is no robot file, or none of the cameras stands still.
+    """
+    interface = checkpoint.interface
+    if robot is None:
+        raise ConfigError(
+            f"point_weight needs the robot file of {interface.robot}, for where its cameras "
+            f"stand; use 0 without"
+        )
+    crop = interface.center_crop
+    views = tuple(View(robot.camera(name), crop) for name in interface.cameras)
+    if not any(view.fixed for view in views):
+        raise ConfigError(
+            f"point_weight needs a camera that stands still; {', '.join(interface.cameras)} of "
+            f"{robot.name} do not. Use 0"
+        )
+    return robot, views
 
 
 def _open_run(

@@ -131,3 +131,44 @@ def vision_from_codebook(model: LapaModel, vqgan: Vqgan, seed: int = 0) -> None:
     spread = centred @ turn.T
     spread *= model.config.initializer_range / spread.std().clamp(min=1e-12)
     model.vision_embed.weight[: len(codes)] = spread.to(model.vision_embed.weight)
+
+
+@torch.no_grad()
+def smooth_tables(model: LapaModel, state_bins: int = 0, pictures: int = 1, seed: int = 0) -> None:
+    """Start the tables of things that have an order as smooth curves, for training from scratch.
+
+    Neighbouring places of a picture, bins of a number and bins of an action begin alike, which
+    rows drawn at random would have to learn one by one. Sines and cosines of periods from twice
+    the range down to two places, or an eighth of the bins, scaled to `initializer_range`; places
+    twice that.
+
+    Args:
+        model: of actions.
+        state_bins: bins of each number of the state; 0 without.
+        pictures: of a prompt, which share the places' rows.
+        seed: of what tells the numbers of the state, and the pictures, apart.
+    """
+    scale, width = model.config.initializer_range, model.config.hidden_size
+    generator = torch.Generator().manual_seed(seed)
+    model.action_embed.weight.copy_(scale * _waves(len(model.action_embed.weight), width, 4))
+    if model.config.state_vocab_size:
+        rows = _waves(state_bins, width, 4)
+        for block in model.state_embed.weight.split(state_bins):
+            own = torch.empty(width).normal_(generator=generator)
+            block.copy_(scale * (rows[: len(block)] + own))
+    if model.config.vision_positions:
+        each = model.config.vision_positions // pictures
+        side = math.isqrt(each - 1)
+        waves = _waves(side, width // 2, math.log2(side) - 1)
+        places = torch.cat([waves.repeat_interleave(side, 0), waves.repeat(side, 1)], dim=1)
+        places = 2 * (places - places.mean(0)) / places.std()
+        for number, block in enumerate(model.vision_position.weight.split(each)[:pictures]):
+            own = torch.empty(width).normal_(generator=generator) if number else torch.zeros(width)
+            block[: side * side].copy_(scale * (places + own))
+
+
+def _waves(count: int, width: int, octaves: float) -> Tensor:
+    """(count, width) sines and cosines: from half a period over the range to `octaves` above 1."""
+    period = 2.0 ** torch.linspace(-1, octaves, -(-width // 2))
+    angle = math.pi * torch.arange(count)[:, None] * period / count
+    return torch.cat([angle.sin(), angle.cos()], dim=1)[:, :width]

@@ -56,10 +56,15 @@ class TrainOptions:
     chunk: int = option(1, "steps one inference gives", least=1)
     num_bins: int = option(256, "bins of a dimension", least=2)
     state_bins: int = option(64, "bins of a number of proprioception", least=2)
-    vision_positions: int = option(0, "places in the pictures that get a learned vector; 0: as "
-                                   "many as the start has", least=0)  # fmt: skip
+    places: bool = option(False, "each place in the pictures gets a learned vector; else only "
+                          "where the start has such")  # fmt: skip
     label_spread: float = option(0.0, "spread each target over neighbouring bins: standard "
                                  "deviation in bins", least=0)  # fmt: skip
+    point_weight: float = option(0.0, "weight of another loss: image tokens tell the cell in "
+                                 "which the tool acts next; 0: without", least=0)  # fmt: skip
+    point_layer: int = option(0, "after how many layers they tell; 0: half of them", least=0)
+    smooth_start: bool = option(False, "new tables of places, state and actions start as "
+                                "smooth curves, not at random")  # fmt: skip
     pad_to: int = option(0, "pad sequences to this length (reference: 384); 0: batches of like "
                          "length, padded to their longest", least=0)  # fmt: skip
     augment: bool = option(True, "draw among the cached variants of each picture")
@@ -116,8 +121,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # A few million weights from nothing; two CPU cores in hours, one GPU in minutes.
     "micro": {
-        "steps": 20000, "batch": 64, "lr": 1e-3, "schedule": "cosine", "warmup": 500,
-        "weight_decay": 0.05, "ema": 0.999, "validate_every": 1000, "save_every": 1000,
+        "steps": 20000, "batch": 16, "lr": 1e-3, "schedule": "cosine", "warmup": 200,
+        "weight_decay": 0.02, "ema": 0.998, "validate_every": 1000, "save_every": 1000,
+        "label_spread": 4.0, "point_weight": 1.0, "smooth_start": True, "places": True,
     },
     # The released LAPA-7B on one 24 GB GPU. A rate ten times the full fine-tune's is LoRA's habit.
     "7b": {

@@ -160,9 +160,13 @@ def ready(
         sizes.action_vocab_size if keep else options.num_bins,
         keep_action=keep,
         state_rows=states.num_ids if states else 0,
-        vision_positions=options.vision_positions or sizes.vision_positions,
+        vision_positions=_places(start, demos, options.places),
         seed=options.seed,
     ).to(DTYPES[options.weights])
+    if options.smooth_start:
+        initialise.smooth_tables(
+            lapa, states.num_bins if states else 0, len(demos.cameras), options.seed
+        )
     interface = Interface(
         kind="action",
         robot=demos.robot,
@@ -178,6 +182,20 @@ def ready(
         state=demos.state_names,
     )
     return Checkpoint(interface, lapa, start.vqgan, start.tokenizer, actions, facts, states)
+
+
+def _places(start: Start, demos: DemoSet, wanted: bool) -> int:
+    """Rows of the table of places: each code of each picture, and the marks after them."""
+    has = int(start.lapa.config.vision_positions)
+    needed = len(demos.cameras) * (demos.demos[0].codes.shape[-1] + 1)
+    if not has and not wanted:
+        return 0
+    if has and has < needed:
+        raise ConfigError(
+            f"{start.name} knows {has} places in the pictures, {len(demos.cameras)} cameras have "
+            f"{needed}; use fewer cameras, or start from a checkpoint made for as many"
+        )
+    return max(has, needed)
 
 
 def _kept(start: Start, demos: DemoSet) -> ActionTokenizer:

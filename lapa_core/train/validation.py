@@ -23,18 +23,33 @@ from lapa_core.train.action_error import ActionError
 from lapa_core.train.examples import Batch
 from lapa_core.train.feed import Drawn, Feed
 from lapa_core.train.loss import Losses, Objective
+from lapa_core.train.pointing import Pointing
 
 
 class Trainee(Objective):
-    """An objective that can also generate, for what wraps it sees only what runs in `forward`."""
+    """An objective that can also generate, for what wraps it sees only what runs in `forward`.
+
+    Attributes:
+        pointing: another loss that is added, `point_weight` times, where batches have points.
+    """
+
+    pointing: Pointing | None = None
+    point_weight = 0.0
+
+    def point(self, weight: float, layer: int, arms: int) -> None:
+        """Also learn where the arms act next; see `Pointing`."""
+        self.pointing, self.point_weight = Pointing(self.model, layer, arms), weight
 
     def forward(self, batch: Batch, num_bins: tuple[int, ...] | None = None) -> Losses | Tensor:
         """The losses of a batch; with `num_bins` the scores of its codes as generated."""
-        return (
-            super().forward(batch)
-            if num_bins is None
-            else free_scores(self.model, batch, num_bins)
-        )
+        if num_bins is not None:
+            return free_scores(self.model, batch, num_bins)
+        losses = super().forward(batch)
+        if self.pointing is None or batch.points is None:
+            return losses
+        point = self.pointing(batch)
+        total = losses.total + self.point_weight * point
+        return losses._replace(total=total, parts={**losses.parts, "point": point.detach()})
 
 
 @torch.no_grad()

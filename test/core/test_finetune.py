@@ -82,13 +82,14 @@ def test_from_scratch_with_adapters_beside(demos: Path, tmp_path: Path) -> None:
     assert (
         finetune(
             demos, "--from", "scratch", "--output", tmp_path / "out", *QUICK, "--steps", 2,
-            "--model", "hidden_size=48", "--vision-positions", 300, "--codebook",
+            "--model", "hidden_size=48", "--places", "--smooth-start", "--codebook",
+            "--point-weight", 1,
             "--method", "lora", "--keep-adapter", "--cache", tmp_path / "cache",
         )
         == 0
     )  # fmt: skip
     made = Checkpoint.from_pretrained(tmp_path / "out")
-    assert (made.lapa.config.hidden_size, made.lapa.config.vision_positions) == (48, 300)
+    assert (made.lapa.config.hidden_size, made.lapa.config.vision_positions) == (48, 257)
     adapter = json.loads((tmp_path / "out.run/adapter/adapter_config.json").read_text())
     assert adapter["peft_type"] == "LORA"
 

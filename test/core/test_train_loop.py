@@ -30,7 +30,7 @@ def start(seed: int = 0, **changes: int) -> Any:
 def ready(demos: Any, **options: Any) -> Any:
     from lapa_core.train.start import ready as make
 
-    return make(start(vision_positions=40), demos, resolve("debug", **options))
+    return make(start(), demos, resolve("debug", places=True, **options))
 
 
 def train(demos: Any, out: Path, **options: Any) -> Any:

@@ -1,0 +1,54 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""Where a tool acts next, read from the way it went: no label but the demonstration's own.
+
+A tool acts where its gripper is told to open or close, and where it comes down to and leaves
+again. Hindsight gives that place to every step before it, and with it the answer to "which thing
+is meant" long before the motion tells. Knows neither pictures nor words.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lapa_core.types import FloatArray
+
+RISE_M = 0.01  # a tool that rises by more than this, within `RISE_STEPS`, has been at a low point
+RISE_STEPS = 3
+LEVEL_M = 5e-4  # heights that differ by less are equal
+GRIPPER = 0.5  # a command that changes by more opens or closes
+
+
+def aims(tool_m: FloatArray, openings: FloatArray, index: NDArray[np.int64]) -> FloatArray:
+    """The place where each step's tool acts next.
+
+    Args:
+        tool_m: (n, 3) measured places of the tool, z up.
+        openings: (n,) commanded opening of its gripper, 0 .. 1.
+        index: (n,) places on the episode's grid; a gap ends what can be foreseen.
+
+    Returns:
+        (n, 3); the last place before a gap, or of the episode, where nothing is done any more.
+    """
+    acts = _changes(openings) | _low_points(tool_m[:, 2])
+    ends = np.append(np.diff(index) != 1, True)
+    where = np.flatnonzero(acts | ends)
+    following = where[np.searchsorted(where, np.arange(len(tool_m)))]
+    return np.asarray(tool_m[following], dtype=np.float64)
+
+
+def _changes(openings: FloatArray) -> NDArray[np.bool_]:
+    """(n,) whether the command at a step differs from that before."""
+    return np.concatenate([[False], np.abs(np.diff(openings)) > GRIPPER])
+
+
+def _low_points(z_m: FloatArray) -> NDArray[np.bool_]:
+    """(n,) whether the tool is lower than before and about to rise."""
+    padded = np.concatenate([z_m, np.full(RISE_STEPS, -np.inf)])
+    ahead = np.stack([padded[i + 1 : i + 1 + len(z_m)] for i in range(RISE_STEPS)])
+    rises = ahead.max(axis=0) > z_m + RISE_M
+    before = np.concatenate([[np.inf], z_m[:-1]])
+    lowest = (z_m <= before + LEVEL_M) & (z_m <= ahead[0] + LEVEL_M)
+    lowest[0] = False  # where it began is no place it came down to
+    return np.asarray(lowest & rises)
