@@ -2,6 +2,7 @@
 PY := .venv/bin/python
 ROBOT ?= wx250s
 SECONDS ?= 60
+SPLIT ?= seen
 OUT ?= demo_out
 export MUJOCO_GL ?= egl
 
@@ -9,6 +10,7 @@ export MUJOCO_GL ?= egl
 
 help:
 	@echo "make demo    closed loop in simulation: real nodes over DDS, $(SECONDS) s, results in $(OUT)/"
+	@echo "             ROBOT=$(ROBOT) SECONDS=$(SECONDS) SPLIT=$(SPLIT) CHECKPOINT=$(CHECKPOINT)"
 	@echo "make test    every test but the slow proofs     make test-slow  the slow proofs"
 	@echo "make check   lint, types and the fast tests     make clean      remove .venv and results"
 
@@ -16,7 +18,8 @@ setup:
 	@tools/setup.sh
 
 demo: setup
-	@$(PY) -m lapa_core.cli demo --robot $(ROBOT) --seconds $(SECONDS) --out $(OUT)
+	@$(PY) -m lapa_core.cli demo --robot $(ROBOT) --seconds $(SECONDS) --split $(SPLIT) \
+		--out $(OUT) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 
 # Messages that no wheel carries are built for the tests, where there is a C++ compiler.
 # The core's tests compute, and have two processes; those of ROS keep time, and have the machine.

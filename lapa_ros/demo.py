@@ -3,40 +3,46 @@
 """`lapa demo`: the real nodes around a simulated arm for a minute, then what happened.
 
 Starts sim_node, arm_node and policy_node as separate processes over DDS, enables the arm,
-homes it, lets the policy move it, and leaves a video, a plot and a summary. Ends by itself
-with 0, or with 1 and the reason; Ctrl-C ends everything within three seconds.
+homes it, lets the policy move it, and leaves a video, a plot and a summary. A trained model is
+given trials, two sentences a scene; others wander to one sentence. Ends by itself with 0, or with
+1 and the reason; Ctrl-C ends everything within three seconds.
 
 With `--record N` a script demonstrates instead and N episodes are recorded (`demo_recording`).
 """
 
 from __future__ import annotations
 
+from lapa_ros import offscreen  # noqa: F401 - before MuJoCo is imported
+
+# isort: split
 import argparse
+import math
 import os
-import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
-from lapa_core import paths
-from lapa_core import robot as robots
-from lapa_core.errors import CheckpointError, ConfigError, LapaError
-from lapa_core.model.interface import Interface
+from lapa_core.errors import ConfigError, LapaError
+from lapa_core.evaluate.rollout import Task
 from lapa_ros import environment
+from lapa_ros.demo_checkpoint import Model, choose
 from lapa_ros.processes import NodeProcess, interrupt_deferred, leave, stop_all
 
-INSTRUCTION = "put the red block in the bin"
+LEAST_TRIAL_S = 2.0  # with the way back to the start pose
+TRIAL_S = 20.0  # as in the shipped suites; the script needs 2 to 5
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Command line of `lapa demo`."""
     parser = argparse.ArgumentParser(prog="lapa demo", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--robot", default="wx250s", help="a robot in config/robots, or a file")
-    parser.add_argument("--seconds", type=float, default=60.0, help="time the policy moves")
+    parser.add_argument("--seconds", type=float, default=60.0,
+        help="time the policy moves; no trial begins later, but two there are")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("demo_out"), help="folder of the results")
-    parser.add_argument("--checkpoint", type=Path, help="default: the one shipped for the robot")
-    parser.add_argument("--instruction", default=INSTRUCTION)
+    parser.add_argument("--checkpoint", type=Path, help="default: the one that is shipped")
+    parser.add_argument("--instruction", help="one throughout, instead of trials")
+    parser.add_argument("--split", default="seen", help="of the trials: see lapa eval")
+    parser.add_argument("--trial-seconds", type=float, default=TRIAL_S, help="a trial may take")
     parser.add_argument("--seed", type=int, default=0, help="of the scene and the sampling")
     parser.add_argument("--device", default="cpu", help="torch device of the policy")
     parser.add_argument("--camera-rate", type=float, default=0.0, help="Hz; 0: the robot file's")
@@ -56,51 +62,23 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         raise ConfigError(f"--speed must be 0.1 to 20, with --record; got {args.speed:g}")
     if not 1.0 <= args.seconds <= 24 * 3600:
         raise ConfigError(f"--seconds must be 1 to 86400, got {args.seconds:g}")
+    if not 0.2 <= args.trial_seconds <= 3600:
+        raise ConfigError(f"--trial-seconds must be 0.2 to 3600, got {args.trial_seconds:g}")
     return args
 
 
-def checkpoint_for(robot: str, out: Path) -> Path:
-    """The checkpoint shipped for the robot, else a random one of the same size, made once."""
-    name = robots.load(robot).name
-    for candidate in (f"models/lapa-micro-{name}",):
-        try:
-            return paths.share(candidate)
-        except ConfigError:
-            print(f"demo: no trained checkpoint ships for {name} yet", flush=True)
-    made = out / f"random-micro-{name}"
-    if not _usable(made, robot):
-        shutil.rmtree(made, ignore_errors=True)
-        print(f"demo: making a randomly initialised micro model in {made}", flush=True)
-        command = [sys.executable, "-m", "lapa_core.cli", "init", str(made)]
-        subprocess.run([*command, "--preset", "micro", "--robot", robot], check=True)
-    return made
-
-
-def _usable(made: Path, robot: str) -> bool:
-    """Whether an earlier run left a checkpoint that this version reads and that fits the robot."""
-    file = made / "interface.json"
-    if not file.is_file() or not (made / "config.json").is_file():
-        return False
-    try:
-        text = file.read_text(encoding="utf-8")
-        Interface.from_json(text, str(file)).check_robot(robots.load(robot))
-    except CheckpointError:
-        return False
-    return True
-
-
-def start_nodes(args: argparse.Namespace, checkpoint: Path, nodes: list[NodeProcess]) -> None:
+def start_nodes(args: argparse.Namespace, model: Model, nodes: list[NodeProcess]) -> None:
     """Start the three nodes, the slowest to load first, noting each in `nodes`."""
     logs = args.out / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     policy = {
         "robot": args.robot,
-        "checkpoint": str(checkpoint.resolve()),
-        "instruction": args.instruction,
+        "checkpoint": str(model.folder.resolve()),
+        "instruction": model.instruction,
         "device": args.device,
         # As the reference does with action tokens. A random model decoded greedily would
         # repeat one delta until the arm leans on the edge of its workspace.
-        "sample": True,
+        "sample": not model.trained,
         "seed": args.seed,
         "num_threads": 1,
     }
@@ -114,6 +92,18 @@ def start_nodes(args: argparse.Namespace, checkpoint: Path, nodes: list[NodeProc
     ):
         with interrupt_deferred():
             nodes.append(NodeProcess(name, parameters, logs / f"{name}.log", variables))
+
+
+def plan(split: str, seconds: float, seed: int) -> list[Task]:
+    """More trials than there is time for, two of each scene in turn; their index is their place.
+
+    Raises:
+        ConfigError: no such split.
+    """
+    from lapa_core.sim.pairs import make_pairs  # takes MuJoCo along
+
+    pairs = make_pairs(split, 1 + math.ceil(seconds / LEAST_TRIAL_S / 2), seed)
+    return [Task(index, trial) for index, trial in enumerate(t for pair in pairs for t in pair)]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -132,10 +122,12 @@ def run(args: argparse.Namespace) -> int:
 
             demo_recording.start_nodes(args, nodes)
             return demo_recording.record(args, nodes)
-        start_nodes(args, args.checkpoint or checkpoint_for(args.robot, args.out), nodes)
-        from lapa_ros import demo_monitor
+        model = choose(args.robot, args.out, args.checkpoint, args.instruction)
+        tasks = [] if model.instruction else plan(args.split, args.seconds, args.seed)
+        start_nodes(args, model, nodes)
+        from lapa_ros import demo_drive
 
-        return demo_monitor.watch(args, nodes)
+        return demo_drive.drive(args, model.instruction, tasks, nodes)
     finally:
         with interrupt_deferred():
             codes = stop_all(nodes)

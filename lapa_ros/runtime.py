@@ -13,12 +13,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 import rclpy
 from rclpy._rclpy_pybind11 import RCLError
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.signals import SignalHandlerOptions
@@ -100,6 +100,39 @@ def publish(node: Node, publisher: Publisher, msg: object) -> None:
     except RCLError:
         if node.context.ok():
             raise
+
+
+@contextlib.contextmanager
+def spun(node: Node, niceness: int = 0) -> Iterator[Callable[[], None]]:
+    """Spin a node in a thread of its own while the block runs, then destroy it.
+
+    Gives a function that raises what a callback has raised, which ended that thread.
+    """
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    failed: list[Exception] = []
+
+    def spin() -> None:
+        lower_thread_priority(niceness)
+        try:
+            executor.spin()
+        except ExternalShutdownException:
+            return
+        except Exception as error:
+            failed.append(error)
+
+    def check() -> None:
+        if failed:
+            raise failed[0]
+
+    thread = threading.Thread(target=spin, name="spin", daemon=True)
+    thread.start()
+    try:
+        yield check
+    finally:
+        executor.shutdown()
+        thread.join(timeout=2.0)
+        node.destroy_node()
 
 
 def lower_thread_priority(niceness: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,3 +48,15 @@ def ros_context() -> Iterator[None]:
     yield
     rclpy.try_shutdown()
     environment.remove_dead_segments()
+
+
+@pytest.fixture(scope="session")
+def posing_checkpoint(debug_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights that say they are trained, so that the demo gives them trials."""
+    folder = tmp_path_factory.mktemp("posing") / "checkpoint"
+    shutil.copytree(debug_checkpoint, folder)
+    file = folder / "interface.json"
+    text = file.read_text(encoding="utf-8")
+    assert '"trained": false' in text
+    file.write_text(text.replace('"trained": false', '"trained": true'), encoding="utf-8")
+    return folder

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -13,10 +14,13 @@ import numpy as np
 import pytest
 
 from lapa_core import robot as robots
+from lapa_core.evaluate.scores import Score
 from lapa_core.types import ActionChunk
+from lapa_ros import demo_text
 from lapa_ros.demo_plot import rotation_vector
 from lapa_ros.demo_record import Record
 from lapa_ros.demo_report import command_to_motion_s, summarise, write_report
+from lapa_ros.demo_tally import line
 from lapa_ros.demo_video import Video, arrange
 
 LATENCY_S = 0.12
@@ -60,12 +64,12 @@ def record() -> Record:
         (99.0, {"camera_front_published": "70", "collisions": "1"})
     )
     made.begin(9.9)
+    made.end(12.1)
     made.diagnostics["policy_node"].append((102.0, policy | {"camera_front_received": "155"}))
     made.diagnostics["arm_node"].append((102.0, arm | {"interventions_workspace": "5"}))
     made.diagnostics["sim_node"].append(
         (103.0, {"camera_front_published": "190", "collisions": "3"})
     )
-    made.end(12.1)
     return made
 
 
@@ -86,6 +90,79 @@ def test_the_summary_counts_the_window_alone(record: Record) -> None:
     assert summary["frames"]["front"] == {"published": 60.0, "received": 55, "dropped": 5}
     assert summary["simulated_collisions"] == 2
     assert summary["trained"] is False
+
+
+def test_what_is_between_two_spans_is_not_measured(record: Record) -> None:
+    """The arm's way home: its steps, holds and interventions are nobody's figures."""
+    way_home = [("hold", "moving to start")]
+    record.authority += [(13.0 + i, *said) for i, said in enumerate(way_home)]
+    record.authority += [(15.5, "hold", "policy is silent")]
+    chunk = record.executed[0][1]
+    record.executed.append((14.0, chunk))
+    arm, policy = (record.diagnostics[f"{n}_node"][-1][1] for n in ("arm", "policy"))
+    sim = record.diagnostics["sim_node"][-1][1]
+    record.diagnostics["arm_node"].append((104.0, arm | {"interventions_workspace": "9"}))
+    record.diagnostics["policy_node"].append((104.0, policy | {"camera_front_received": "200"}))
+    record.diagnostics["sim_node"].append((104.0, sim | {"camera_front_published": "230"}))
+    record.begin(15.0)
+    for t in (15.2, 15.4, 15.6, 16.0):
+        record.decided.append((t, chunk))
+        record.executed.append((t, chunk))
+    record.end(16.0)
+    record.diagnostics["arm_node"].append((106.0, arm | {"interventions_workspace": "10"}))
+    record.diagnostics["policy_node"].append((106.0, policy | {"camera_front_received": "259"}))
+    record.diagnostics["sim_node"].append((106.0, sim | {"camera_front_published": "290"}))
+    summary = summarise(record)
+    assert summary["seconds"] == pytest.approx(2.2 + 1.0)
+    assert summary["steps_executed"] == STEPS + 4
+    assert summary["policy_rate_reached_hz"] == pytest.approx((9 + 3) / (1.8 + 0.8), abs=1e-3)
+    assert summary["interventions"] == {"workspace": 3 + 1}
+    assert [h for h in summary["holds"] if "silent" in h] == summary["holds"]
+    # The first span again, then 60 published and 59 received.
+    assert summary["frames"]["front"]["received"] == 55 + 59
+    assert summary["frames"]["front"]["dropped"] == 5 + 1
+
+
+def score(index: int, right: bool | None, success: bool = False, strict: bool = True) -> Score:
+    """A trial of 4 s: the right thing is red, the wrong one blue."""
+    touched = {None: "", True: "red_block", False: "blue_block"}[right]
+    return Score(
+        index=index, split="seen", task="put", target="red_block", instruction="put it there",
+        seed=2 * (index // 2), scene="tabletop", success=success, strict=success and strict,
+        credit=float(success), right_object=right, first_touched=touched, chance=0.25,
+        ended="done" if success else "time", steps=20, robot_s=4.0, wall_s=5.0,
+        note="" if strict else "disturbed blue_block",
+    )  # fmt: skip
+
+
+def test_trials_are_counted_beside_chance_and_in_pairs(record: Record) -> None:
+    record.trials += [
+        score(0, True, success=True), score(1, True), score(2, False), score(3, True),
+        score(4, None), score(5, True, success=True, strict=False), score(6, True),
+    ]  # fmt: skip
+    summary = json.loads(json.dumps(summarise(record)))
+    assert [t["pair"] for t in summary["trials"]] == [0, 0, 1, 1, 2, 2, 3]
+    assert summary["right_object"]["sum"] == 5 and summary["right_object"]["trials"] == 7
+    assert (summary["success"]["sum"], summary["strict"]["sum"]) == (2, 1)
+    # The seventh has no other sentence; who touched nothing has not followed either.
+    assert summary["pairs"] == {"total": 3, "both_right": 1}
+    text = demo_text.text(summary, Path("out"))
+    assert "wx250s: 7 trials, split seen" in text
+    assert "right object           5 of 7, 71 % [36, 92], chance 25 %" in text
+    assert "success                2 of 7" in text and "1 of them with nothing else" in text
+    assert "1 of 3 pairs" in text
+
+
+def test_a_trial_is_told_in_one_line() -> None:
+    told = line(score(2, True, success=True))
+    assert told.startswith('scene 2a  "put it there" ')
+    assert told.endswith("  right object (red block), success in 4.0 s")
+    assert "success in 4.0 s, disturbed blue_block" in line(score(0, True, True, strict=False))
+    wrong = "WRONG object (blue block), no success, credit 0, time over at 4.0 s"
+    assert line(score(1, False)).startswith("scene 1b") and line(score(1, False)).endswith(wrong)
+    assert "touched nothing, no success" in line(score(4, None))
+    held = replace(score(1, None), ended="hold", note="policy silent 0.20 s")
+    assert line(held).endswith("the arm held at 4.0 s: policy silent 0.20 s")
 
 
 def test_one_arm_has_its_own_figures_too(record: Record) -> None:
@@ -177,10 +254,14 @@ def test_the_video_holds_every_frame(tmp_path: Path) -> None:
             delta(0.01, 0.0, i),
             ("policy", "following policy"),
         )
+        if i == 5:
+            video.say("turn", "touched nothing")
     video.close()
+    video.add({"front": picture, "overview": picture}, None, ("hold", ""))  # too late
     with av.open(str(path)) as container:
         frames = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
     assert len(frames) == 12
+    assert frames[11][72:90, :640].std() > 5 > frames[0][72:90, :640].std()  # a line more
     assert frames[0].shape == (480, 1280, 3)
     assert frames[0][:70, :640].std() > 5 > frames[0][200:, :].std()  # text above, plain below
 

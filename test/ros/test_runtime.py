@@ -47,14 +47,18 @@ def test_an_unknown_robot_is_one_clean_line_and_exit_code_2(name: str, tmp_path:
 @pytest.mark.torch
 @pytest.mark.sim
 @pytest.mark.timeout(180)
-def test_the_demo_closes_the_loop_and_reports(tmp_path: Path, repository: Path) -> None:
+def test_the_demo_closes_the_loop_and_reports(
+    tmp_path: Path, repository: Path, debug_checkpoint: Path
+) -> None:
     import json
 
-    result = _demo(tmp_path, repository, "--seconds", "4").communicate(timeout=150)[0]
+    arguments = ("--seconds", "4", "--checkpoint", str(debug_checkpoint))
+    result = _demo(tmp_path, repository, *arguments).communicate(timeout=150)[0]
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["steps_executed"] >= 15, result
     assert summary["trained"] is False
-    assert "RANDOMLY INITIALISED" in result
+    assert summary["trials"] == [] and summary["instruction"]
+    assert "RANDOMLY INITIALISED" in result and "given no trials" in result
     assert summary["frames"]["front"]["received"] > 60
     for name in ("demo.mp4", "commanded_vs_reached.png"):
         assert (tmp_path / name).stat().st_size > 5000
@@ -66,20 +70,21 @@ def test_the_demo_closes_the_loop_and_reports(tmp_path: Path, repository: Path) 
 @pytest.mark.torch
 @pytest.mark.sim
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("moment", ["first node", "all nodes", "moving"])
+@pytest.mark.parametrize("moment", ["first node", "all nodes", "trials"])
 def test_ctrl_c_ends_the_demo_and_its_nodes_within_three_seconds(
-    moment: str, tmp_path: Path, repository: Path
+    moment: str, tmp_path: Path, repository: Path, posing_checkpoint: Path
 ) -> None:
     """SIGINT goes to the whole foreground group, as a terminal sends it; at three moments."""
-    demo = _demo(tmp_path, repository, "--seconds", "60")
+    arguments = ("--seconds", "60", "--checkpoint", str(posing_checkpoint))
+    demo = _demo(tmp_path, repository, *arguments)
     logs = tmp_path / "logs"
     if moment == "first node":
         wait_for(lambda: (logs / "policy_node.log").is_file(), "a started node", 60.0)
     else:
         wait_for(lambda: (logs / "arm_node.log").is_file(), "started nodes", 60.0)
-    if moment == "moving":
+    if moment == "trials":
         assert demo.stdout is not None
-        while "demo: moving" not in demo.stdout.readline():
+        while "demo: trials" not in demo.stdout.readline():
             assert demo.poll() is None
     children = _children(demo.pid)
     began = time.monotonic()
