@@ -10,7 +10,7 @@ the words after it, then one slot a code.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +71,8 @@ class Generator:
         num_codes: size of the VQGAN's codebook.
         choose: picks a code from scores.
         reference_eos: stop at code 2 and fill with 0, as the reference does by mistake.
+        num_bins: (d,) codes that mean something for each dimension of a step; one is chosen of
+            those. None: of all rows.
     """
 
     def __init__(
@@ -83,7 +85,9 @@ class Generator:
         num_codes: int,
         choose: Choose = greedy,
         reference_eos: bool = False,
+        num_bins: Sequence[int] | None = None,
     ) -> None:
+        self._bins = tuple(num_bins or ())
         self._model, self._tokenizer = model, tokenizer
         self._table = vocabulary.table_of(kind)
         self._num_tokens, self._num_codes = num_tokens, num_codes
@@ -120,7 +124,7 @@ class Generator:
         words = self._read_words(instruction, len(body))
         embeds = _embed(self._model, body)
         scores = [self._scores(words, embeds, vocabulary.PROMPT_LENGTH)]
-        codes = [self._choose(scores[0])]
+        codes = [self._choose_at(0, scores[0])]
         self._synchronise()
         middle = time.perf_counter()
         self._decode(words, scores, codes, vocabulary.PROMPT_LENGTH + len(body))
@@ -177,8 +181,14 @@ class Generator:
             scores.append(self._scores(words, embeds, slot + i))
             if self._reference_eos:
                 finished = finished or int(codes[-1]) == vocabulary.REFERENCE_EOS_CODE
-            chosen = self._choose(scores[-1])
+            chosen = self._choose_at(i + 1, scores[-1])
             codes.append(torch.full_like(chosen, vocabulary.PAD_ID) if finished else chosen)
+
+    def _choose_at(self, place: int, scores: Tensor) -> Tensor:
+        """A code for this place, of those that have a meaning there."""
+        return self._choose(
+            scores[: self._bins[place % len(self._bins)]] if self._bins else scores
+        )
 
     def _synchronise(self) -> None:
         """Wait for the device, so that the stages' times are their own."""

@@ -84,7 +84,18 @@ class Policy:
         seed: int = 0,
         center_crop: bool | None = None,
         reference_eos: bool = False,
+        any_code: bool = False,
     ) -> None:
+        """Make a policy of a checkpoint.
+
+        Args:
+            checkpoint: its weights and bins.
+            sample, seed: as in `from_checkpoint`.
+            center_crop: other than the checkpoint says.
+            reference_eos: stop at a latent code as the reference does by mistake.
+            any_code: choose of all rows of the table as the reference, not only of those that
+                have a bin (decision 0060).
+        """
         interface = checkpoint.interface
         if not interface.cameras:
             raise CheckpointError("the checkpoint names no camera")
@@ -108,6 +119,7 @@ class Policy:
             num_codes=checkpoint.vqgan.num_codes,
             choose=sampler(self._random) if sample else greedy,
             reference_eos=reference_eos,
+            num_bins=checkpoint.actions.num_bins if checkpoint.actions and not any_code else None,
         )
 
     @classmethod

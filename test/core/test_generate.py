@@ -178,3 +178,12 @@ def test_gradients_reach_every_table(checkpoint):
     without = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     model.zero_grad(set_to_none=True)
     assert without == []
+
+
+def test_a_code_is_chosen_of_the_bins_its_dimension_has(checkpoint, codes):
+    bins = (4, *[256] * 6)
+    free = generator(checkpoint)(WORDS[0], codes[0])
+    bound = generator(checkpoint, num_bins=bins)(WORDS[0], codes[0])
+    assert free.tokens[0] >= 4  # else this would test nothing
+    expected = [row[: bins[i % 7]].argmax() for i, row in enumerate(bound.step_logits)]
+    np.testing.assert_array_equal(bound.tokens, expected)
