@@ -136,7 +136,11 @@ def images(codes: NDArray[np.int64], num_codes: int) -> Sequence1D:
 
 
 def state(tokens: NDArray[np.int64]) -> Sequence1D:
-    """(s,) proprioception ids, which stand between the pictures and the words after them."""
+    """(s,) proprioception ids, which stand before the pictures.
+
+    A token sees what stands before it: so each token of a picture knows where the arm is, and
+    whether it holds something, when it is to be told what matters in the picture.
+    """
     row = np.asarray(tokens, dtype=np.int64)
     return Sequence1D(row, np.full_like(row, Table.STATE), np.ones_like(row))
 

@@ -119,7 +119,7 @@ class Generator:
         start = time.perf_counter()
         body = vocabulary.images(image_codes, self._num_codes)
         if state_tokens is not None:
-            body = body + vocabulary.state(state_tokens)
+            body = vocabulary.state(state_tokens) + body
         body = body + self._suffix
         words = self._read_words(instruction, len(body))
         embeds = _embed(self._model, body)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """One training example as a token sequence, and many of them as a batch.
 
-The sequence is the reference's to the token (docs/training_reference.md): words, pictures,
-proprioception, "</vision> <action>", the codes, "</action>", end. Knows nothing of models, of
+The sequence is the reference's to the token (docs/training_reference.md): words, proprioception
+(which the reference has not), pictures, "</vision> <action>", the codes, "</action>", end. Knows nothing of models, of
 losses, or of where the codes come from.
 """
 
@@ -117,11 +117,10 @@ def action_example(
     tokens = _rows(action_tokens, "action tokens")
     exists = np.ones(len(tokens), dtype=bool) if valid is None else np.asarray(valid, dtype=bool)
     _check_chunk(tokens, exists, values)
-    body = vocabulary.words(tokenizer, instruction) + vocabulary.images(
-        _rows(codes, "picture codes"), num_codes
-    )
+    body = vocabulary.words(tokenizer, instruction)
     if state_tokens is not None:
         body = body + vocabulary.state(state_tokens)
+    body = body + vocabulary.images(_rows(codes, "picture codes"), num_codes)
     kept = np.where(exists[:, None], tokens, 0).ravel()
     asked = np.repeat(exists, tokens.shape[1]).astype(np.float32)
     if values is not None:

@@ -74,7 +74,7 @@ def test_cameras_and_state_stand_before_the_words_that_open_the_codes(tokenizer)
     np.testing.assert_array_equal(pictures[257:513], codes[1])
     assert pictures[513] == vocabulary.end_of_vision(512)
     order = example.tables[np.diff(example.tables, prepend=-1) != 0].tolist()
-    assert order == [Table.TEXT, Table.VISION, Table.STATE, Table.TEXT, Table.ACTION, Table.TEXT]
+    assert order == [Table.TEXT, Table.STATE, Table.VISION, Table.TEXT, Table.ACTION, Table.TEXT]
     np.testing.assert_array_equal(example.ids[example.tables == Table.STATE], [5, 6, 7])
     np.testing.assert_array_equal(example.ids[example.tables == Table.ACTION], actions.ravel())
 
