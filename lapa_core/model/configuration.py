@@ -11,6 +11,8 @@ from transformers import LlamaConfig, PretrainedConfig
 
 from lapa_core.errors import ConfigError, unknown
 
+IMAGE_SIZE = 256  # pixels of a picture's side, as `data.images` resizes it
+
 
 class VqganConfig(PretrainedConfig):
     """Sizes of the image tokenizer; the names are the reference's `VQGANConfig`."""
@@ -39,6 +41,11 @@ class VqganConfig(PretrainedConfig):
         self.quantized_embed_dim = quantized_embed_dim
         self.num_groups = num_groups
         super().__init__(**kwargs)
+
+    @property
+    def codes_per_image(self) -> int:
+        """Codes of one picture: every level but the last halves its 256 rows and columns."""
+        return int((IMAGE_SIZE >> (len(self.channel_mult) - 1)) ** 2)
 
 
 class LapaConfig(PretrainedConfig):
@@ -146,11 +153,11 @@ _SMALL_VQGAN = {
 # Sees four blocks of 12 pixels and the fingers in 256x256 (docs/image_tokenizer.md).
 _MICRO_VQGAN = {
     "hidden_channels": 8,
-    "channel_mult": (1, 2, 4, 4, 8),
+    "channel_mult": (1, 2, 4, 4, 8, 8),
     "num_res_blocks": 1,
-    "z_channels": 32,
-    "num_embeddings": 1024,
-    "quantized_embed_dim": 32,
+    "z_channels": 64,
+    "num_embeddings": 2048,
+    "quantized_embed_dim": 64,
     "num_groups": 2,
 }
 
@@ -174,7 +181,8 @@ PRESETS = {
             "intermediate_size": 512,
             "num_hidden_layers": 4,
             "num_attention_heads": 4,
-            "vision_vocab_size": 1088,
+            "vision_vocab_size": 2112,
+            "rope_theta": 1e4,  # a prompt has some 120 tokens
         },
         _MICRO_VQGAN,
     ),

@@ -39,7 +39,6 @@ _WORDS = (
 # Scale of the synthetic steps against the largest allowed one; Bridge's steps gather near zero.
 _LAPLACE_SCALE = 0.2
 _STATE_BINS = 64  # of each value
-_IMAGE_TOKENS = 257  # 16x16 codes and their end
 
 
 def checkpoint(
@@ -67,9 +66,10 @@ def checkpoint(
     """
     sizes = preset(preset_name)
     states = state_bins(robot, state) if state else None
+    places = sizes.vqgan_config().codes_per_image + 1
     lapa_config = sizes.lapa_config(
         state_vocab_size=states.num_ids if states else 0,
-        vision_positions=_IMAGE_TOKENS if vision_positions else 0,
+        vision_positions=places if vision_positions else 0,
     )
     tokenizer = tokenizer or small_tokenizer(min(lapa_config.vocab_size, 512))
     with torch.random.fork_rng(devices=[]):
