@@ -1,0 +1,135 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""`lapa pretrain WHAT`: networks that learn from pictures alone, one sub-command each."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from lapa_core.errors import ConfigError
+from lapa_core.train.picture_reading import LIMIT
+from lapa_core.train.tokenizer_options import TokenizerOptions
+
+
+def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
+    """Train what is asked for."""
+    kinds = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
+    for name, (text, add, _) in KINDS.items():
+        add(kinds.add_parser(name, help=text, description=text))
+    args = parser.parse_args(argv)
+    return KINDS[args.what][2](args)
+
+
+def _add_vqgan(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    keep = argparse.BooleanOptionalAction
+    add("demos", type=Path, metavar="DEMOS", help="folder of recorded episodes or bags")
+    add("--output", type=Path, required=True, metavar="FOLDER", help="VQGAN to be written")
+    add("--from", dest="source", type=Path, metavar="VQGAN", help="go on with this VQGAN, or a "
+        "checkpoint's; default: random weights")  # fmt: skip
+    add("--preset", default="micro", help="whose VQGAN's sizes to take; default: micro")
+    add("--codes", type=int, help="entries of the codebook; default: as the preset")
+    add("--resume", action="store_true", help="go on from the newest saved state, if any")
+    add("--device", help="default: cuda where there is one, else cpu")
+    data = parser.add_argument_group("pictures")
+    add = data.add_argument
+    add("--cameras", nargs="+", default=[], help="names; default: the robot's first")
+    add("--moving", nargs="+", default=[], metavar="CAMERA", help="cameras that move: none of "
+        "their pixels is foreground; found out by itself where it is plain")  # fmt: skip
+    add("--pictures", type=int, default=LIMIT, help=f"at most, in memory; default {LIMIT}")
+    add("--center-crop", action=keep, default=False, help="cut the upper and lower tenth")
+    add("--mapping", type=Path, metavar="YAML", help="what the topics of foreign bags mean")
+    group = parser.add_argument_group("training")
+    for each in fields(TokenizerOptions):
+        flag = "--" + each.name.replace("_", "-")
+        text = f"{each.metadata['help']} (default {each.default})".replace("%", "%%")
+        if isinstance(each.default, bool):
+            group.add_argument(flag, action=keep, default=each.default, help=text)
+        else:
+            choices = each.metadata.get("choices")
+            kind = type(each.default)
+            group.add_argument(flag, type=kind, default=each.default, choices=choices, help=text,
+                               metavar=None if choices else kind.__name__.upper())  # fmt: skip
+
+
+def _train_vqgan(args: argparse.Namespace) -> int:
+    options = TokenizerOptions(**{f.name: getattr(args, f.name) for f in fields(TokenizerOptions)})
+    from lapa_core.train import picture_reading
+    from lapa_core.train.image_tokenizer import pretrain
+
+    vqgan = _vqgan(args, options)
+    pool = picture_reading.read(
+        args.demos,
+        cameras=args.cameras,
+        limit=args.pictures,
+        mapping=args.mapping,
+        center_crop=args.center_crop,
+        progress=_read,
+    )
+    for name, why in pool.refused.items():
+        _say(f"refused {name}: {why}")
+    verdict = pretrain(
+        vqgan,
+        pool,
+        args.output,
+        options,
+        source=str(args.source or ""),
+        moving=args.moving,
+        resume=args.resume,
+        device=args.device or _device(),
+        say=_say,
+    )
+    print(f"{args.output}\n{verdict}")
+    return 0
+
+
+def _vqgan(args: argparse.Namespace, options: TokenizerOptions) -> Any:
+    """Random weights of a preset's sizes, or those of `--from`."""
+    import torch
+
+    from lapa_core.model.configuration import preset
+    from lapa_core.model.vqgan import Vqgan
+    from lapa_core.train.start import read_vqgan
+
+    if args.source:
+        vqgan, _ = read_vqgan(args.source)
+        if args.codes and args.codes != vqgan.num_codes:
+            raise ConfigError(f"{args.source} has {vqgan.num_codes} codes, not {args.codes}")
+        return vqgan
+    config = preset(args.preset).vqgan_config()
+    config.num_embeddings = config.num_embeddings if args.codes is None else args.codes
+    if not 2 <= config.num_embeddings <= 2**16:
+        raise ConfigError(f"--codes must be 2 to {2**16}, got {config.num_embeddings}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        return Vqgan(config)
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _read(done: int, total: int) -> None:
+    """The line of one episode; only a terminal sees each."""
+    if sys.stderr.isatty():
+        end = "\n" if done == total else ""
+        sys.stderr.write(f"\rread pictures of {done} of {total} episodes{end}")
+        sys.stderr.flush()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+Kind = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]
+# name -> (what it does, its arguments, its work)
+KINDS: dict[str, Kind] = {
+    "vqgan": ("pictures of demonstrations -> a small image tokenizer", _add_vqgan, _train_vqgan),
+}

@@ -1,0 +1,181 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""What learns in the training of an image tokenizer, and by what losses.
+
+First encoder and codebook, with a light head that draws half-size pictures and is thrown away
+later: the decoder itself would cost most of an update. Then the decoder, of codes that no longer
+change. What is small would not survive a plain loss, so foreground weighs most.
+
+B pictures, h w cells, D width of a code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
+from torch import Tensor, nn
+
+from lapa_core.errors import ConfigError
+from lapa_core.model.configuration import VqganConfig
+from lapa_core.model.vqgan import ResBlock, Vqgan
+from lapa_core.train.picture_batches import PictureBatch
+from lapa_core.train.picture_pool import LEVELS
+from lapa_core.train.quantiser import MovingCodebook
+
+SCALE = 127.5  # levels of 0 .. 255 in one unit of -1 .. 1
+# Weights of a pixel: any, foreground, beside foreground; and where nobody knows what that is,
+# about the mean in a part that is rich in foreground.
+ANY, FOREGROUND, BESIDE, UNKNOWN = 0.1, 1.0, 0.3, 0.3
+SQUARED = 2.0  # weight of squared differences beside absolute ones
+COMMITMENT = 0.025  # of a latent's squared distance from its code
+_HEAD = 128  # channels of the light head
+
+
+def cell_size(config: VqganConfig) -> int:
+    """Width in pixels of what one code stands for; a `ConfigError` if it is less than two."""
+    cell = 2 ** (len(config.channel_mult) - 1)
+    if cell < 2:
+        raise ConfigError(
+            f"a VQGAN of one level (channel_mult {config.channel_mult}) has no cells"
+        )
+    return int(cell)
+
+
+class Head(nn.Module):
+    """(B, D, h, w) codes -> (B, 3, H/2, W/2) pictures, by pixel shuffle."""
+
+    def __init__(self, config: VqganConfig) -> None:
+        super().__init__()
+        factor = cell_size(config) // 2
+        self.first = nn.Conv2d(config.quantized_embed_dim, _HEAD, 1)
+        self.blocks = nn.Sequential(ResBlock(_HEAD, _HEAD, 8), ResBlock(_HEAD, _HEAD, 8))
+        self.last = nn.Conv2d(_HEAD, 3 * factor * factor, 1)
+        self.shuffle = nn.PixelShuffle(factor)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Draw."""
+        drawn: Tensor = self.shuffle(self.last(self.blocks(self.first(z))))
+        return drawn
+
+
+@dataclass
+class Update:
+    """What one update is made of and measured by.
+
+    Attributes:
+        loss: to be minimised.
+        commitment: mean squared distance of a latent from its code; nan without codes.
+        foreground: mean squared error of the foreground, of pixels in -1 .. 1; nan without any.
+        cells, codes: (n, D) latents and (n,) their codes; None where the codebook stays.
+    """
+
+    loss: Tensor
+    commitment: Tensor
+    foreground: Tensor
+    cells: Tensor | None = None
+    codes: Tensor | None = None
+
+
+class Trainee(nn.Module):
+    """A VQGAN and its light head."""
+
+    def __init__(self, vqgan: Vqgan) -> None:
+        super().__init__()
+        config: Any = vqgan.config
+        self.vqgan, self.head = vqgan, Head(config)
+        self.codebook = MovingCodebook(vqgan.codebook)
+        self.cell = cell_size(config)
+
+    def learn(self, part: str) -> list[nn.Parameter]:
+        """Let one part learn and freeze the rest; gives its parameters."""
+        v = self.vqgan
+        parts = {
+            "encoder": (v.encoder, v.quant_conv, self.head),
+            "decoder": (v.post_quant_conv, v.decoder),
+        }
+        self.requires_grad_(False)
+        learning = [p for module in parts[part] for p in module.parameters()]
+        for parameter in learning:
+            parameter.requires_grad_(True)
+        return learning
+
+    def encoder_update(self, batch: PictureBatch, products: torch.autocast) -> Update:
+        """Loss of the encoder, by what the head draws of its codes."""
+        pixels = batch.pixels.permute(0, 3, 1, 2).contiguous()  # NHWC trains 4 times slower here
+        with products:
+            z = self.vqgan.quant_conv(self.vqgan.encoder(pixels))
+        z = z.float().permute(0, 2, 3, 1)
+        cells = z.detach().flatten(0, 2)
+        codes, commitment = None, torch.full((), torch.nan)
+        passed, loss = z, torch.zeros((), device=z.device)
+        if self.codebook.ready:
+            codes = self.codebook.codes(cells)
+            entry = self.vqgan.codebook.weight[codes].view_as(z).clone()
+            commitment = (z - entry).square().sum(-1).mean()
+            passed, loss = z + (entry - z).detach(), COMMITMENT * commitment
+        drawn = self.head(passed.permute(0, 3, 1, 2))
+        wanted, behind = (
+            F.avg_pool2d(p.permute(0, 3, 1, 2), 2) for p in (batch.pixels, batch.behind)
+        )
+        drawing, error = drawing_loss(drawn, wanted, behind, batch.fixed, reach=2)
+        return Update(loss + drawing, commitment.detach(), error, cells, codes)
+
+    def decoder_update(self, batch: PictureBatch, products: torch.autocast, part: int) -> Update:
+        """Loss of the decoder, on codes of whole pictures, drawn whole or as parts of them."""
+        with torch.no_grad():
+            codes = self.vqgan.encode(batch.pixels)
+        side = round(codes.shape[1] ** 0.5)
+        grids = codes.unflatten(1, (side, side))
+        wanted, behind = (p.permute(0, 3, 1, 2) for p in (batch.pixels, batch.behind))
+        if not batch.stage.whole:
+            corners = batch.corners.tolist()
+            grids = torch.stack(
+                [g[r : r + part, c : c + part] for g, (r, c) in zip(grids, corners, strict=True)]
+            )
+            wanted, behind = (_parts(p, corners, part, self.cell) for p in (wanted, behind))
+        z = self.vqgan.codebook(grids).permute(0, 3, 1, 2)
+        with products:
+            drawn = self.vqgan.decoder(self.vqgan.post_quant_conv(z))
+        loss, error = drawing_loss(drawn.float(), wanted, behind, batch.fixed, reach=4)
+        return Update(loss, torch.full((), torch.nan), error)
+
+
+def _parts(pictures: Tensor, corners: list[list[int]], part: int, cell: int) -> Tensor:
+    """(B, 3, H, W) -> (B, 3, part * cell, part * cell) from these corners, in cells, on."""
+    side = part * cell
+    cut = [
+        p[:, r * cell : r * cell + side, c * cell : c * cell + side]
+        for p, (r, c) in zip(pictures, corners, strict=True)
+    ]
+    return torch.stack(cut)
+
+
+def drawing_loss(
+    drawn: Tensor, wanted: Tensor, behind: Tensor, fixed: Tensor, reach: int
+) -> tuple[Tensor, Tensor]:
+    """How far (B, 3, H, W) pictures in -1 .. 1 are from what they should be.
+
+    Args:
+        behind: backgrounds, which tell what is foreground.
+        fixed: (B,) whether they do.
+        reach: pixels that count as beside the foreground.
+
+    Returns:
+        the weighted loss, and the mean squared error of the foreground, nan where there is none.
+    """
+    there = foreground_mask(wanted, behind) & fixed[:, None, None, None]
+    near = F.max_pool2d(there.float(), 2 * reach + 1, 1, reach)
+    weight = ANY + FOREGROUND * there + BESIDE * near
+    weight = torch.where(fixed[:, None, None, None], weight, UNKNOWN)
+    difference = drawn - wanted
+    each = (difference.abs() + SQUARED * difference.square()).mean(1, keepdim=True)
+    squared = difference.detach().square().mean(1, keepdim=True)
+    return (each * weight).sum() / weight.sum(), squared[there].mean()
+
+
+def foreground_mask(wanted: Tensor, behind: Tensor) -> Tensor:
+    """(B, 1, H, W) where pictures differ from their backgrounds."""
+    return (wanted - behind).abs().amax(1, keepdim=True) > LEVELS / SCALE
