@@ -3,8 +3,8 @@
 """One training example as a token sequence, and many of them as a batch.
 
 The sequence is the reference's to the token (docs/training_reference.md): words, proprioception
-(which the reference has not), pictures, "</vision> <action>", the codes, "</action>", end. Knows nothing of models, of
-losses, or of where the codes come from.
+(which the reference has not), pictures, "</vision> <action>", the codes, "</action>", end. Knows
+nothing of models, of losses, or of where the codes come from.
 """
 
 from __future__ import annotations

@@ -24,8 +24,10 @@ from lapa_core.types import ImageArray
 
 MOST = 128  # pictures looked at
 SMALL_PX = (40, 1200)  # area of a small thing: 0.06 to 2 % of a picture
-KEPT = 0.5  # of a thing's difference from the background: with less it is lost
-LOST = 0.5  # of the foreground, or of the small things
+# A small thing is drawn if half of its difference from the background is, and half of that of its
+# mean colour, grey left out, where it has one (levels): a dark blot is no green block.
+KEPT, COLOURED = 0.5, 30.0
+LOST, LOST_THINGS = 0.5, 0.8  # of the foreground; of the small things
 FEW = 0.05  # of the codes told apart by their use (perplexity)
 _BATCH = 16
 
@@ -42,7 +44,7 @@ class CameraCheck:
         explained: share of the foreground's squared difference from the background that is drawn;
             of a camera that moves, of all pixels' difference from their mean colour.
         small_things: how many there were.
-        things_kept: share of them that are drawn; None without any.
+        things_kept: share of them that are drawn in their colour; None without any.
     """
 
     camera: str
@@ -62,10 +64,10 @@ class CameraCheck:
                 f"{what} lost: {100 * self.explained:.0f} % of what camera {self.camera} sees "
                 f"there is drawn"
             )
-        if self.things_kept is not None and self.things_kept < LOST:
+        if self.things_kept is not None and self.things_kept < LOST_THINGS:
             found.append(
                 f"small things lost: {100 * self.things_kept:.0f} % of {self.small_things} seen "
-                f"by camera {self.camera} are drawn"
+                f"by camera {self.camera} are drawn in their colour"
             )
         return found
 
@@ -76,7 +78,7 @@ class CameraCheck:
             text += f"foreground off by {self.foreground_error:.1f} of 255 levels, "
         text += f"all by {self.error:.1f}; {100 * self.explained:.0f} % explained"
         if self.things_kept is not None:
-            text += f", {100 * self.things_kept:.0f} % of {self.small_things} small things drawn"
+            text += f", {100 * self.things_kept:.0f} % of {self.small_things} small things drawn in their colour"
         return text
 
 
@@ -166,9 +168,9 @@ def _check(background: Background, pictures: ImageArray, drawn: ImageArray) -> C
     difference = np.square(wanted - background.median).mean(-1)
     masks = np.stack([foreground(p, background.median) for p in pictures])
     kept = [
-        share >= KEPT
-        for mask, e, d in zip(masks, error, difference, strict=True)
-        for share in _things(mask, e, d)
+        drawn_well
+        for mask, *pictures_of_it in zip(masks, wanted, drawn, strict=True)
+        for drawn_well in _things(mask, *pictures_of_it, background.median)
     ]
     there = bool(masks.any())
     return CameraCheck(
@@ -183,13 +185,26 @@ def _check(background: Background, pictures: ImageArray, drawn: ImageArray) -> C
 
 
 def _things(
-    mask: NDArray[np.bool_], error: NDArray[np.float32], difference: NDArray[np.float32]
-) -> list[float]:
-    """Explained share of each small connected piece of one picture's foreground."""
+    mask: NDArray[np.bool_], wanted: NDArray[np.float32], drawn: ImageArray, behind: ImageArray
+) -> list[bool]:
+    """Whether each small connected piece of one picture's foreground is drawn."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     areas = stats[:count, cv2.CC_STAT_AREA]
     small = [i for i in range(1, count) if SMALL_PX[0] <= areas[i] <= SMALL_PX[1]]
-    return [_explained(error[labels == i], difference[labels == i]) for i in small]
+    return [
+        _well(*(p[labels == i].astype(np.float32) for p in (wanted, drawn, behind))) for i in small
+    ]
+
+
+def _well(
+    wanted: NDArray[np.float32], drawn: NDArray[np.float32], behind: NDArray[np.float32]
+) -> bool:
+    """Whether a thing's (n, 3) pixels are there, and of about its colour."""
+    if _explained(np.square(wanted - drawn), np.square(wanted - behind)) < KEPT:
+        return False
+    hue, got, table = (c - c.mean() for c in (p.mean(0) for p in (wanted, drawn, behind)))
+    contrast = float(np.linalg.norm(hue - table))
+    return contrast < COLOURED or float(np.linalg.norm(hue - got)) <= (1 - KEPT) * contrast
 
 
 def _explained(error: NDArray[np.float32], difference: NDArray[np.float32]) -> float:

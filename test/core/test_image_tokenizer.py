@@ -555,8 +555,11 @@ def test_the_verdict_says_what_was_lost(pool: PicturePool) -> None:
     (front,) = blocks.cameras
     assert front.explained > 0.9, "most of the foreground is the arm"
     assert blocks.faults == (
-        f"small things lost: 0 % of {front.small_things} seen by camera front are drawn",
+        f"small things lost: 0 % of {front.small_things} seen by camera front are drawn "
+        "in their colour",
     )
+    grey = judge(Perfect(lambda p: p.mean(-1, keepdim=True).expand_as(p)), pool, backgrounds)
+    assert grey.cameras[0].explained > 0.7 and grey.cameras[0].things_kept == 0.0
     nothing = judge(Perfect(lambda p: p.new_tensor(median).expand_as(p)), pool, backgrounds)
     assert any(f.startswith("foreground lost: 0 %") for f in nothing.faults)
     few = judge(Perfect(codes=4096), pool, backgrounds)
