@@ -71,6 +71,8 @@ def pretrain(
             before is as it was.
     """
     check_device(device)
+    if options.decoder_share == 1.0 and not source:
+        raise ConfigError("a decoder_share of 1 needs codes that are learnt: --from VQGAN")
     if options.threads:
         torch.set_num_threads(options.threads)
     if torch.device(device).type == "cpu":

@@ -61,7 +61,7 @@ class CameraCheck:
         if self.explained < LOST:
             what = "foreground" if self.foreground_error is not None else "picture"
             found.append(
-                f"{what} lost: {100 * self.explained:.0f} % of what camera {self.camera} sees "
+                f"{what} lost: {100 * max(self.explained, 0.0):.0f} % of what camera {self.camera} sees "
                 f"there is drawn"
             )
         if self.things_kept is not None and self.things_kept < LOST_THINGS:
@@ -78,7 +78,7 @@ class CameraCheck:
             text += f"foreground off by {self.foreground_error:.1f} of 255 levels, "
         text += f"all by {self.error:.1f}; {100 * self.explained:.0f} % explained"
         if self.things_kept is not None:
-            text += f", {100 * self.things_kept:.0f} % of {self.small_things} small things drawn in their colour"
+            text += f", {100 * self.things_kept:.0f} % of {self.small_things} small things drawn"
         return text
 
 

@@ -31,8 +31,8 @@ class TokenizerOptions:
     lr: float = option(1.5e-3, "highest learning rate", above=0)
     warmup: int = option(100, "updates over which the rate rises, and before the codebook begins; "
                          "a tenth of a part's time at most", least=0)  # fmt: skip
-    decoder_share: float = option(0.25, "share of the time for the decoder, after the encoder",
-                                  above=0, below=1)  # fmt: skip
+    decoder_share: float = option(0.25, "share of the time for the decoder, after the encoder; 1 "
+                                  "with --from leaves its codes as they are", above=0)  # fmt: skip
     whole_share: float = option(0.25, "share of either's time on whole pictures, at its end",
                                 above=0, below=1)  # fmt: skip
     augment: bool = option(False, "change light, colours and cut of the pictures as in training")
@@ -49,6 +49,8 @@ class TokenizerOptions:
         """Refuse what is out of range."""
         for each in fields(self):
             check(each.name, getattr(self, each.name), each.metadata)
+        if self.decoder_share > 1.0:
+            raise ConfigError(f"decoder_share must be 1 or less, got {self.decoder_share:g}")
         if self.steps and (least := math.ceil(1 / min(self.decoder_share, 0.5))) > self.steps:
             raise ConfigError(
                 f"steps must be {least} or more with a decoder_share of {self.decoder_share:g}, "

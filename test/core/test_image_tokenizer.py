@@ -395,6 +395,13 @@ def test_a_trained_one_is_gone_on_with(tmp_path: Path, pool: PicturePool, whole:
     after = tensors(tmp_path / "vqgan")["codebook.weight"]
     same = (before - after).abs().amax(1) < 0.1 * before.abs().amax(1)
     assert float(same.float().mean()) > 0.9
+    options = TokenizerOptions(**{**QUICK, "steps": 3, "decoder_share": 1.0})
+    pretrain(read_vqgan(whole)[0], pool, tmp_path / "drawn", options, source=str(whole))
+    before, after = tensors(whole), tensors(tmp_path / "drawn")
+    changed = {n.partition(".")[0] for n in after if not (after[n] == before[n]).all()}
+    assert changed == {"decoder", "post_quant_conv"}
+    with pytest.raises(ConfigError, match="--from VQGAN"):
+        train(tmp_path / "none", pool, decoder_share=1.0)
 
 
 def test_a_camera_that_moves_is_learnt_from_evenly(tmp_path: Path) -> None:
