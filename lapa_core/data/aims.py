@@ -12,12 +12,40 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lapa_core.types import FloatArray
+from lapa_core.data.demos import Demo
+from lapa_core.errors import DataError
+from lapa_core.types import AXES, NUM_AXES, FloatArray
 
 RISE_M = 0.01  # a tool that rises by more than this, within `RISE_STEPS`, has been at a low point
 RISE_STEPS = 3
 LEVEL_M = 5e-4  # heights that differ by less are equal
 GRIPPER = 0.5  # a command that changes by more opens or closes
+
+
+AIMED = AXES[:2]  # what a policy says of the place; how high follows from the task
+
+
+def names(dimensions: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the numbers that `of_demo` gives, such as `arm/aim_x`."""
+    arms = [d.removesuffix(f"/{AXES[0]}") for d in dimensions[::NUM_AXES]]
+    return tuple(f"{arm}/aim_{axis}" for arm in arms for axis in AIMED)
+
+
+def of_demo(demo: Demo) -> FloatArray:
+    """(n, a, 3) where the tool of each arm acts next, in the arm's base frame [m].
+
+    Raises:
+        DataError: the demonstration does not say where the tools were.
+    """
+    arms = demo.actions.shape[1] // NUM_AXES
+    if demo.places.shape[1] != 3 * arms:
+        raise DataError(f"{demo.name} does not say where its tools were, so not where they act")
+    openings = demo.actions[:, NUM_AXES - 1 :: NUM_AXES]
+    each = [
+        aims(demo.places[:, 3 * arm : 3 * arm + 3], openings[:, arm], demo.index)
+        for arm in range(arms)
+    ]
+    return np.stack(each, axis=1)
 
 
 def aims(tool_m: FloatArray, openings: FloatArray, index: NDArray[np.int64]) -> FloatArray:

@@ -9,6 +9,7 @@ interface.json                    robot, dimensions, cameras, step time, preproc
 action_bins.csv                   bin edges of the dimensions, in the reference's format
 action_statistics.json            what the bins were made from
 state_bins.csv                    ranges of the proprioception, where the model reads any
+aim_bins.csv                      bin edges of the aim, where the model says one before it acts
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from lapa_core.model.vqgan import Vqgan
 
 INTERFACE, TOKENIZER, VQGAN = "interface.json", "tokenizer.model", "vqgan"
 BINS, STATISTICS = "action_bins.csv", "action_statistics.json"
-STATE_BINS = "state_bins.csv"
+STATE_BINS, AIM_BINS = "state_bins.csv", "aim_bins.csv"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 _Model = TypeVar("_Model", bound=PreTrainedModel)
@@ -53,6 +54,7 @@ class Checkpoint:
             model converted without them), and then no token becomes an action.
         statistics: what the bins were made from.
         states: bins of the proprioception; None where the model reads none.
+        aims: bins of the aim; None where the model says none.
     """
 
     interface: Interface
@@ -62,12 +64,14 @@ class Checkpoint:
     actions: ActionTokenizer | None = None
     statistics: Mapping[str, Any] = field(default_factory=dict)
     states: StateTokenizer | None = None
+    aims: ActionTokenizer | None = None
 
     def __post_init__(self) -> None:
         """Refuse parts that do not fit together."""
         config = self.lapa.config
         check_parts(self.interface, config, self.vqgan.config, self.tokenizer, self.actions)
         check_states(self.interface, config, self.states)
+        check_aims(self.interface, config, self.aims)
 
     @classmethod
     def from_pretrained(
@@ -99,8 +103,11 @@ class Checkpoint:
         states = None
         if (folder / STATE_BINS).exists():
             states = StateTokenizer.from_csv(folder / STATE_BINS)
+        aims = None
+        if (folder / AIM_BINS).exists():
+            aims = ActionTokenizer.from_csv(folder / AIM_BINS, interface.aim)
         tokenizer = TextTokenizer.from_file(folder / TOKENIZER)
-        return cls(interface, lapa, vqgan, tokenizer, actions, statistics, states)
+        return cls(interface, lapa, vqgan, tokenizer, actions, statistics, states, aims)
 
     def save_pretrained(self, path: str | Path) -> None:
         """Write the folder; an older checkpoint there is replaced only by a finished one."""
@@ -109,8 +116,20 @@ class Checkpoint:
                 self.lapa.save_pretrained(folder)
                 self.vqgan.save_pretrained(folder / VQGAN)
             write_small_files(
-                folder, self.interface, self.tokenizer, self.actions, self.statistics, self.states
-            )
+                folder, self.interface, self.tokenizer, self.actions, self.statistics,
+                self.states, self.aims,
+            )  # fmt: skip
+
+    @property
+    def num_bins(self) -> tuple[int, ...]:
+        """Codes that mean something at each place of what is generated, `num_tokens` of them.
+
+        Empty where nothing is known of the actions' bins.
+        """
+        if self.actions is None:
+            return ()
+        before = self.aims.num_bins if self.aims else ()
+        return (*before, *self.actions.num_bins * self.interface.chunk_length)
 
 
 def check_device(name: str) -> None:
@@ -161,6 +180,16 @@ def check_states(
         )
 
 
+def check_aims(interface: Interface, lapa: PretrainedConfig, aims: ActionTokenizer | None) -> None:
+    """Refuse an aim that interface, bins and table do not agree on."""
+    names = aims.dimensions if aims else ()
+    if names != interface.aim or (aims and max(aims.num_bins) > lapa.action_vocab_size):
+        raise CheckpointError(
+            f"the checkpoint says the aim {', '.join(interface.aim) or 'of nothing'}, has bins of "
+            f"{', '.join(names) or 'nothing'} and {lapa.action_vocab_size} rows for them"
+        )
+
+
 def read_interface(folder: str | Path) -> Interface:
     """What a checkpoint folder was made for, without reading its weights."""
     folder = Path(folder)
@@ -176,6 +205,7 @@ def write_small_files(
     actions: ActionTokenizer | None,
     statistics: Mapping[str, Any],
     states: StateTokenizer | None = None,
+    aims: ActionTokenizer | None = None,
 ) -> None:
     """Write everything but the networks."""
     (folder / INTERFACE).write_text(interface.to_json(), encoding="utf-8")
@@ -186,6 +216,8 @@ def write_small_files(
         (folder / STATISTICS).write_text(json.dumps(statistics, indent=2) + "\n", "utf-8")
     if states is not None:
         (folder / STATE_BINS).write_text(states.to_csv(), encoding="utf-8")
+    if aims is not None:
+        (folder / AIM_BINS).write_text(aims.to_csv(), encoding="utf-8")
 
 
 def _read(folder: Path, name: str) -> str:

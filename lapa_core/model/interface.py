@@ -20,7 +20,7 @@ from lapa_core.robot import POLARITIES, Robot
 from lapa_core.types import FloatArray
 
 FORMAT = 3
-READABLE = {2: {"state": []}, FORMAT: {}}  # older formats and what they did not know
+READABLE = {2: {"state": [], "aim": []}, FORMAT: {}}  # older formats and what they did not know
 UNSTATED = "unstated"  # the released files say nothing of a robot, nor of its gripper
 NUM_LATENT_CODES = 4  # an image pair has 2x2 codes in the reference's quantiser
 
@@ -43,6 +43,8 @@ class Interface:
         gripper: what the model's number for a gripper means, one of `robot.POLARITIES`;
             `UNSTATED` where nobody knows, and for a latent model, which has none.
         state: names of `Observation.state` that it reads, in the order of their tokens.
+        aim: what it says before the actions: where each arm's tool acts next, such as
+            `<arm>/aim_x`, metres in the arm's base; none where it says nothing.
     """
 
     kind: str
@@ -57,6 +59,7 @@ class Interface:
     origin: str
     gripper: str
     state: tuple[str, ...] = ()
+    aim: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together."""
@@ -65,10 +68,12 @@ class Interface:
         polarities = (*POLARITIES, UNSTATED)
         if self.gripper not in polarities:
             raise CheckpointError(unknown("gripper", self.gripper, polarities, "interface.json"))
-        if self.kind == "action" and self.num_tokens != len(self.dimensions) * self.chunk_length:
+        needed = len(self.dimensions) * self.chunk_length + len(self.aim)
+        if self.kind == "action" and self.num_tokens != needed:
+            before = f" after {len(self.aim)} of the aim" if self.aim else ""
             raise CheckpointError(
                 f"{self.num_tokens} tokens are not {self.chunk_length} steps "
-                f"of {len(self.dimensions)} dimensions"
+                f"of {len(self.dimensions)} dimensions{before}"
             )
         if self.num_tokens < 1 or self.chunk_length < 1 or not self.step_time_s > 0:
             raise CheckpointError(
@@ -179,7 +184,7 @@ def _show(value: object) -> str:
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "kind": str, "robot": str, "dimensions": list, "cameras": list, "step_time_s": (int, float),
     "chunk_length": int, "num_tokens": int, "center_crop": bool, "trained": bool, "origin": str,
-    "gripper": str, "state": list,
+    "gripper": str, "state": list, "aim": list,
 }  # fmt: skip
 
 

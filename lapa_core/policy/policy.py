@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -56,11 +56,14 @@ class Decision:
         chunk: the action, its first step due at once.
         tokens: (n,) int64 codes it was decoded from.
         timings_ms: milliseconds of each of `STAGES`.
+        aim: where the policy says that each arm's tool acts next, by name, metres in the arm's
+            base; empty where it says nothing.
     """
 
     chunk: ActionChunk
     tokens: NDArray[np.int64]
     timings_ms: Mapping[str, float]
+    aim: Mapping[str, float] = field(default_factory=dict)
 
 
 class Policy:
@@ -119,7 +122,7 @@ class Policy:
             num_codes=checkpoint.vqgan.num_codes,
             choose=sampler(self._random) if sample else greedy,
             reference_eos=reference_eos,
-            num_bins=checkpoint.actions.num_bins if checkpoint.actions and not any_code else None,
+            num_bins=() if any_code else checkpoint.num_bins,
         )
 
     @classmethod
@@ -194,7 +197,16 @@ class Policy:
             stamp_ns=observation.stamp_ns,
         )
         total = (time.perf_counter() - start) * 1e3
-        return Decision(chunk, prediction.tokens, {**prediction.timings_ms, "total": total})
+        timings = {**prediction.timings_ms, "total": total}
+        return Decision(chunk, prediction.tokens, timings, self.aim(prediction.tokens))
+
+    def aim(self, tokens: NDArray[np.int64]) -> dict[str, float]:
+        """(n,) codes -> where each arm's tool acts next, as the model says; see `Decision`."""
+        bins = self.checkpoint.aims
+        if bins is None:
+            return {}
+        places = bins.decode(tokens[: len(bins.dimensions)])
+        return dict(zip(bins.dimensions, places.tolist(), strict=True))
 
     def action(self, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) codes -> (chunk_length, d) deltas of the message contract: gripper 1 is open."""
@@ -203,7 +215,8 @@ class Policy:
             raise CheckpointError("a latent model gives no robot actions; fine-tune it first")
         if bins is None:
             raise CheckpointError("this checkpoint has no action bins; convert it with --bins")
-        deltas = bins.decode(tokens.reshape(self.chunk_length, len(self.dimensions)))
+        acting = tokens[len(self.checkpoint.interface.aim) :]
+        deltas = bins.decode(acting.reshape(self.chunk_length, len(self.dimensions)))
         return self.checkpoint.interface.exchange_gripper(deltas)
 
     def predict(

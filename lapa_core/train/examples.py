@@ -97,6 +97,7 @@ def action_example(
     valid: NDArray[np.bool_] | None = None,
     state_tokens: NDArray[np.int64] | None = None,
     values: FloatArray | None = None,
+    aim_tokens: NDArray[np.int64] | None = None,
 ) -> Example:
     """What an action model learns from one step.
 
@@ -110,6 +111,8 @@ def action_example(
             that all examples are of one length, but nothing is asked of them.
         state_tokens: (s,) ids of proprioception; None where the model reads none.
         values: (k, d) the actions themselves, for errors in millimetres and degrees.
+        aim_tokens: (a,) codes of where the tools act next, said before the actions; -1 where it
+            is not known, and then nothing is asked.
 
     Raises:
         DataError: shapes do not fit, no step exists, or one exists after one that does not.
@@ -123,6 +126,10 @@ def action_example(
     body = body + vocabulary.images(_rows(codes, "picture codes"), num_codes)
     kept = np.where(exists[:, None], tokens, 0).ravel()
     asked = np.repeat(exists, tokens.shape[1]).astype(np.float32)
+    if aim_tokens is not None:
+        known = np.asarray(aim_tokens) >= 0
+        kept = np.concatenate([np.where(known, aim_tokens, 0), kept])
+        asked = np.concatenate([known.astype(np.float32), asked])
     if values is not None:
         values = np.where(exists[:, None], np.asarray(values, dtype=np.float64), np.nan)
     return _example(tokenizer, body, "action", kept, asked, values)

@@ -21,17 +21,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lapa_core.data.aims import aims
+from lapa_core.data.aims import AIMED, of_demo
 from lapa_core.data.demos import Demo, DemoSet
 from lapa_core.data.views import View, in_world
 from lapa_core.errors import DataError
+from lapa_core.model.action_tokenizer import ActionTokenizer
 from lapa_core.model.checkpoint import Checkpoint
 from lapa_core.model.vocabulary import BOS_ID, Table
 from lapa_core.robot import Robot
 from lapa_core.train import examples
 from lapa_core.train.examples import Batch, Example
 from lapa_core.train.pointing import NOWHERE
-from lapa_core.types import NUM_AXES
 
 IntArray = NDArray[np.int64]
 
@@ -90,6 +90,7 @@ class Feed:
         self._states = None
         if checkpoint.states is not None:
             self._states = checkpoint.states.encode(np.concatenate([d.state for d in self.demos]))
+        self._aims = None if checkpoint.aims is None else aim_codes(self.demos, checkpoint.aims)
         self._word(paraphrases or {})
         self._points = None if views is None else points_of(self.demos, *views)
         self._plans: dict[tuple[int, int], list[Drawn]] = {}
@@ -126,6 +127,7 @@ class Feed:
             checkpoint.vqgan.config.num_embeddings,
             np.zeros((self._chunk, self._tokens.shape[1]), dtype=np.int64),
             state_tokens=None if self._states is None else np.zeros(self._states.shape[1], int),
+            aim_tokens=None if self._aims is None else np.zeros(self._aims.shape[1], int),
         )
 
     # --- which ---------------------------------------------------------------------------------
@@ -221,7 +223,12 @@ class Feed:
         tokens = np.where(exists[..., None], self._tokens[rows], 0)
         asked = np.repeat(exists, self._tokens.shape[1], axis=1).astype(np.float32)
         here = tables == Table.ACTION
-        ids[here], loss[here] = tokens.ravel(), asked.ravel()
+        codes, weights = tokens.reshape(len(samples), -1), asked
+        if self._aims is not None:
+            said = self._aims[samples]
+            codes = np.concatenate([np.maximum(said, 0), codes], axis=1)
+            weights = np.concatenate([(said >= 0).astype(np.float32), weights], axis=1)
+        ids[here], loss[here] = codes.ravel(), weights.ravel()
         after = (here.cumsum(1) == here.sum(1, keepdims=True)) & ~here
         loss[after & ~exists[:, -1:]] = 0  # no end after steps that do not exist
         return np.where(exists[..., None], self._actions[rows], np.nan)
@@ -236,6 +243,16 @@ def steps_left(demo: Demo, chunk: int) -> IntArray:
     return np.minimum(where[np.searchsorted(where, place)] - place + 1, chunk)
 
 
+def aim_codes(demos: Sequence[Demo], bins: ActionTokenizer) -> IntArray:
+    """(n, a) codes of where the arms' tools act next, -1 where it is not known."""
+    found = []
+    for demo in demos:
+        places = of_demo(demo)[:, :, : len(AIMED)].reshape(len(demo), -1)
+        known = np.isfinite(places)
+        found.append(np.where(known, bins.encode(np.where(known, places, 0.0)), -1))
+    return np.concatenate(found)
+
+
 def points_of(demos: Sequence[Demo], robot: Robot, views: Sequence[View]) -> IntArray:
     """(n, c, a) cell of each picture in which each arm acts next, -100 where none is known.
 
@@ -245,12 +262,10 @@ def points_of(demos: Sequence[Demo], robot: Robot, views: Sequence[View]) -> Int
     side = round(demos[0].codes.shape[-1] ** 0.5)
     found = []
     for demo in demos:
-        if demo.places.shape[1] != 3 * len(robot.arms):
-            raise DataError(f"{demo.name} does not say where the tools were; use --point-weight 0")
         cells = np.full((len(demo), len(views), len(robot.arms)), NOWHERE, dtype=np.int64)
+        places = of_demo(demo)
         for a, arm in enumerate(robot.arms):
-            tool = demo.places[:, 3 * a : 3 * a + 3]
-            where = in_world(arm, aims(tool, demo.actions[:, NUM_AXES * (a + 1) - 1], demo.index))
+            where = in_world(arm, places[:, a])
             for c, view in enumerate(views):
                 seen = view.cells(where, side)
                 cells[:, c, a] = np.where(seen < 0, NOWHERE, seen)

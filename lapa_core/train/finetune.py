@@ -115,7 +115,7 @@ class Finetune:
         assert checkpoint.actions is not None  # `ready` made them
         self.checkpoint, self.output, self.options = checkpoint, output, options
         self._accelerator, self.adapter_folder = accelerator, None
-        bins = checkpoint.actions.num_bins
+        bins = checkpoint.num_bins
         self.trainee = Trainee(checkpoint.lapa, spread_bins=options.label_spread, num_bins=bins)
         views = None
         if options.point_weight:

@@ -60,6 +60,8 @@ class TrainOptions:
                           "where the start has such")  # fmt: skip
     label_spread: float = option(0.0, "spread each target over neighbouring bins: standard "
                                  "deviation in bins", least=0)  # fmt: skip
+    aim_bins: int = option(0, "before the actions the model says, in so many bins an axis, where "
+                           "the tool acts next; 0: it does not", least=0)  # fmt: skip
     point_weight: float = option(0.0, "weight of another loss: image tokens tell the cell in "
                                  "which the tool acts next; 0: without", least=0)  # fmt: skip
     point_layer: int = option(0, "after how many layers they tell; 0: half of them", least=0)
@@ -123,7 +125,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "micro": {
         "steps": 20000, "batch": 16, "lr": 1e-3, "schedule": "cosine", "warmup": 200,
         "weight_decay": 0.02, "ema": 0.998, "validate_every": 1000, "save_every": 1000,
-        "label_spread": 4.0, "point_weight": 1.0, "smooth_start": True, "places": True,
+        "label_spread": 4.0, "aim_bins": 128, "point_weight": 1.0, "smooth_start": True,
+        "places": True,
     },
     # The released LAPA-7B on one 24 GB GPU. A rate ten times the full fine-tune's is LoRA's habit.
     "7b": {

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from lapa_core.data import aims as data_aims
 from lapa_core.data import statistics
 from lapa_core.data.demos import DemoSet
-from lapa_core.errors import CheckpointError, ConfigError, unknown
+from lapa_core.errors import CheckpointError, ConfigError, DataError, unknown
 from lapa_core.model import fresh, vocabulary
 from lapa_core.model.action_tokenizer import ActionTokenizer
 from lapa_core.model.checkpoint import DTYPES, TOKENIZER, VQGAN, Checkpoint, load_model
@@ -34,6 +35,7 @@ from lapa_core.train import initialise
 from lapa_core.train.presets import TrainOptions
 
 SCRATCH = "scratch"
+AIM_MARGIN_M = 0.01  # beyond where the tools acted in the demonstrations
 
 
 @dataclass
@@ -56,6 +58,7 @@ class Start:
     actions: ActionTokenizer | None = None
     states: StateTokenizer | None = None
     interface: Interface | None = None
+    aims: ActionTokenizer | None = None
 
     @classmethod
     def checkpoint(cls, path: str | Path, dtype: str = "float32") -> Start:
@@ -64,7 +67,7 @@ class Start:
         crop = found.interface.center_crop if found.interface.kind == "action" else True
         return cls(
             found.lapa, found.vqgan, found.tokenizer, str(path), crop, found.actions,
-            found.states, found.interface,
+            found.states, found.interface, found.aims,
         )  # fmt: skip
 
     @classmethod
@@ -167,6 +170,7 @@ def ready(
         initialise.smooth_tables(
             lapa, states.num_bins if states else 0, len(demos.cameras), options.seed
         )
+    aims = _aims(start, demos, options, keep)
     interface = Interface(
         kind="action",
         robot=demos.robot,
@@ -174,14 +178,15 @@ def ready(
         cameras=demos.cameras,
         step_time_s=demos.step_time_s,
         chunk_length=options.chunk,
-        num_tokens=options.chunk * len(demos.dimensions),
+        num_tokens=options.chunk * len(demos.dimensions) + (len(aims.dimensions) if aims else 0),
         center_crop=start.center_crop,
         trained=True,
         origin=f"{start.name}, trained on {len(demos)} demonstrations ({demos.num_steps} steps)",
         gripper=demos.gripper,
         state=demos.state_names,
+        aim=aims.dimensions if aims else (),
     )
-    return Checkpoint(interface, lapa, start.vqgan, start.tokenizer, actions, facts, states)
+    return Checkpoint(interface, lapa, start.vqgan, start.tokenizer, actions, facts, states, aims)
 
 
 def _places(start: Start, demos: DemoSet, wanted: bool) -> int:
@@ -214,6 +219,28 @@ def _kept(start: Start, demos: DemoSet) -> ActionTokenizer:
             f"--action-head new"
         )
     return start.actions
+
+
+def _aims(
+    start: Start, demos: DemoSet, options: TrainOptions, keep: bool
+) -> ActionTokenizer | None:
+    """Equal bins over where the tools act in the demonstrations, and a little more."""
+    if not options.aim_bins:
+        return None
+    names = data_aims.names(demos.dimensions)
+    if keep and start.aims is not None and start.aims.dimensions == names:
+        return start.aims
+    if options.aim_bins > options.num_bins:
+        raise ConfigError(f"aim_bins must be at most num_bins {options.num_bins}, got "
+                          f"{options.aim_bins}")  # fmt: skip
+    count = len(data_aims.AIMED)
+    places = [data_aims.of_demo(d)[:, :, :count].reshape(len(d), -1) for d in demos.demos]
+    where = np.concatenate(places)
+    if not np.all(np.isfinite(where).any(axis=0)):
+        raise DataError("the demonstrations do not say where the tools were; use --aim-bins 0")
+    low, high = np.nanmin(where, axis=0) - AIM_MARGIN_M, np.nanmax(where, axis=0) + AIM_MARGIN_M
+    edges = tuple(np.linspace(a, b, options.aim_bins + 1) for a, b in zip(low, high, strict=True))
+    return ActionTokenizer(names, edges)
 
 
 def _states(

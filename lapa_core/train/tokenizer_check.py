@@ -60,10 +60,8 @@ class CameraCheck:
         found = []
         if self.explained < LOST:
             what = "foreground" if self.foreground_error is not None else "picture"
-            found.append(
-                f"{what} lost: {100 * max(self.explained, 0.0):.0f} % of what camera {self.camera} sees "
-                f"there is drawn"
-            )
+            share = 100 * max(self.explained, 0.0)
+            found.append(f"{what} lost: {share:.0f} % of it is drawn, by camera {self.camera}")
         if self.things_kept is not None and self.things_kept < LOST_THINGS:
             found.append(
                 f"small things lost: {100 * self.things_kept:.0f} % of {self.small_things} seen "

@@ -59,7 +59,7 @@ def free_scores(model: LapaModel, batch: Batch, num_bins: tuple[int, ...]) -> Te
     Args:
         model: of actions.
         batch: sequences of one layout, so that all their codes stand at the same places.
-        num_bins: (d,) valid codes of each dimension; only those are chosen.
+        num_bins: (K,) valid codes of each place, or (d,) that repeat; only those are chosen.
     """
     codes = batch.target_tables[0] == Table.ACTION
     count, start = int(codes.sum()), int(codes.nonzero()[0, 0])
@@ -98,7 +98,7 @@ class Validator:
 
     def __init__(self, feed: Feed, checkpoint: Checkpoint, samples: int, batch: int) -> None:
         assert checkpoint.actions is not None  # the recipe made or read them
-        self._feed, self._actions = feed, checkpoint.actions
+        self._feed, self._actions, self._bins = feed, checkpoint.actions, checkpoint.num_bins
         count = min(samples, len(feed))
         chosen = np.linspace(0, len(feed) - 1, count).round().astype(np.int64)
         self._batches = list(_alike(feed, chosen, batch))
@@ -111,7 +111,8 @@ class Validator:
 
         Every process calls `trainee` equally often, as sharded weights need.
         """
-        bins = self._actions.num_bins
+        bins = self._bins
+        width = len(self._actions.num_bins)
         found = []
         for number in range(rank, -(-len(self._batches) // world) * world, world):
             batch = self._feed.batch(self._batches[min(number, len(self._batches) - 1)])
@@ -119,7 +120,7 @@ class Validator:
             scores = trainee(moved, bins).float().cpu().numpy()
             loss = float(trainee(moved).total)
             if number < len(self._batches):
-                found.append(_steps(scores, batch, len(bins), loss))
+                found.append(_steps(scores, batch, width, loss))
         return found
 
     def errors(
@@ -155,6 +156,8 @@ def _steps(
     values = batch.values.numpy()
     exists = np.isfinite(values).all(-1)
     codes = batch.target_tables == Table.ACTION
-    tokens = batch.target_ids[codes].numpy().reshape(*exists.shape, width)
-    shaped = scores.reshape(*exists.shape, width, -1)
+    acting = exists.shape[1] * width  # the last so many; an aim may stand before them
+    tokens = batch.target_ids[codes].numpy().reshape(len(exists), -1)[:, -acting:]
+    tokens = tokens.reshape(*exists.shape, width)
+    shaped = scores[:, -acting:].reshape(*exists.shape, width, -1)
     return shaped[exists], tokens[exists], values[exists], loss
