@@ -20,7 +20,7 @@ gpu)
 cpu)
     episodes=6000 workers=2 trials=100
     tokenizer="--minutes 25 --threads 2"
-    training="--preset micro --steps 14000 --batch 32 --precision bfloat16 --threads 2"
+    training="--preset micro --steps 50000 --precision bfloat16 --threads 2"
     ;;
 debug)
     episodes=12 workers=1 trials=1
@@ -37,5 +37,5 @@ mkdir -p "$work"
 $lapa collect "$work/demos" --episodes $episodes --seed 1 --workers $workers
 $lapa pretrain vqgan "$work/demos" --output "$work/vqgan" --seed 1 --resume $tokenizer
 $lapa finetune "$work/demos" --from scratch --vqgan "$work/vqgan" --codebook --output "$work/lapa-micro" \
-    --state $state --no-center-crop --variants 1 --authority all --workers $workers --resume $training
+    --state $state --no-center-crop --variants 1 --workers $workers --resume $training
 $lapa eval "$work/lapa-micro" --suite full --episodes $trials --workers $workers --out "$work/eval"
