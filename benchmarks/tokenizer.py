@@ -33,9 +33,9 @@ from lapa_core.data import images
 from lapa_core.data.episodes import find, open_episode
 from lapa_core.data.samples import SampleParams, Samples
 from lapa_core.model.vqgan import Vqgan
-from lapa_core.train.picture_pool import spread
 from lapa_core.train.start import read_vqgan
-from lapa_core.train.tokenizer_check import through
+from lapa_core.train.vqgan.check import through
+from lapa_core.train.vqgan.pool import spread
 
 # Hue of OpenCV's 180 steps, from and to; all with saturation and value above these. The arm, the
 # table and the cup have less colour.

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lapa_core.data import images
 from lapa_core.model.vqgan import Vqgan
-from lapa_core.train.tokenizer_parts import Head, drawing_loss
+from lapa_core.train.vqgan.parts import Head, drawing_loss
 
 OPEN = 0.7  # of the fingers' way: holding a block of 28 mm they stand at 0.6
 UPDATES, BATCH = 600, 16

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lapa_core.errors import ConfigError
-from lapa_core.train.picture_reading import LIMIT
-from lapa_core.train.tokenizer_options import TokenizerOptions
+from lapa_core.train.vqgan.options import TokenizerOptions
+from lapa_core.train.vqgan.reading import LIMIT
 
 
 def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
@@ -59,11 +59,11 @@ def _add_vqgan(parser: argparse.ArgumentParser) -> None:
 
 def _train_vqgan(args: argparse.Namespace) -> int:
     options = TokenizerOptions(**{f.name: getattr(args, f.name) for f in fields(TokenizerOptions)})
-    from lapa_core.train import picture_reading
-    from lapa_core.train.image_tokenizer import pretrain
+    from lapa_core.train.vqgan import reading
+    from lapa_core.train.vqgan.recipe import pretrain
 
     vqgan = _vqgan(args, options)
-    pool = picture_reading.read(
+    pool = reading.read(
         args.demos,
         cameras=args.cameras,
         limit=args.pictures,

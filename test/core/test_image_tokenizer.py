@@ -23,9 +23,10 @@ from recorded import EpisodeMaker, Script, number_of, numbered, wander
 from lapa_core.data import images
 from lapa_core.data.augment import Augment
 from lapa_core.errors import CheckpointError, ConfigError, DataError, TrainingError
-from lapa_core.train import picture_pool, picture_reading
-from lapa_core.train.picture_pool import PicturePool
-from lapa_core.train.tokenizer_options import TokenizerOptions
+from lapa_core.train.vqgan import pool as pools
+from lapa_core.train.vqgan import reading
+from lapa_core.train.vqgan.options import TokenizerOptions
+from lapa_core.train.vqgan.pool import PicturePool
 
 pytestmark = pytest.mark.torch
 QUICK = {"steps": 12, "batch": 4, "warmup": 3, "threads": 1, "precision": "float32",
@@ -49,7 +50,7 @@ def table(seed: int, block: tuple[int, int] | None = None, arm: bool = True) -> 
 
 
 def pictures(count: int = 24, episodes: int = 6) -> PicturePool:
-    return picture_pool.make(
+    return pools.make(
         [(f"episode_{i * episodes // count:04d}", "front", table(i)) for i in range(count)]
     )
 
@@ -83,35 +84,35 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_pictures_are_drawn_evenly_and_resized_as_a_policys(demos: Path) -> None:
     told: list[tuple[int, int]] = []
-    pool = picture_reading.read(demos, limit=31, progress=lambda *t: told.append(t))
+    pool = reading.read(demos, limit=31, progress=lambda *t: told.append(t))
     assert pool.cameras == ("front",)
     assert pool.episodes == ("episode_0000", "episode_0001", "episode_0002")
     # What the refused one would have given is not given to the others.
     assert sorted(np.bincount(pool.episode)) == [7, 8, 8] and told[-1] == (4, 4)
     numbers = [number_of(pool.picture(i)) for i in range(8)]
-    assert numbers == picture_pool.spread(66, 8).tolist()
+    assert numbers == pools.spread(66, 8).tolist()
     for i, number in enumerate(numbers):
         expected = images.resize_for_model(numbered(number), center_crop=False)
         assert np.abs(pool.picture(i).astype(int) - expected).max() <= 4  # two JPEGs
 
 
 def test_an_episode_that_cannot_be_used_is_named(demos: Path) -> None:
-    pool = picture_reading.read(demos, limit=31)
+    pool = reading.read(demos, limit=31)
     assert set(pool.refused) == {"episode_0003", "episode_0004"}
     assert "front sent 64x48 images, the robot file says 32x48" in pool.refused["episode_0003"]
     assert "camera/front" in pool.refused["episode_0004"]
     with pytest.raises(DataError, match=r"has 0 pictures to learn from: episode_0004: DataError"):
-        picture_reading.read(demos / "episode_0004")
+        reading.read(demos / "episode_0004")
     with pytest.raises(ConfigError, match=r"unknown camera 'frnt'.*did you mean 'front'"):
-        picture_reading.read(demos, cameras=("frnt",))
+        reading.read(demos, cameras=("frnt",))
     with pytest.raises(ConfigError, match="at least 2"):
-        picture_reading.read(demos, limit=1)
+        reading.read(demos, limit=1)
     with pytest.raises(DataError, match="no data set"):
-        picture_reading.read(demos / "nothing")
+        reading.read(demos / "nothing")
 
 
 def test_several_cameras_have_several_backgrounds(demos: Path) -> None:
-    pool = picture_reading.read(demos, cameras=("overview", "front"), limit=40)
+    pool = reading.read(demos, cameras=("overview", "front"), limit=40)
     assert pool.cameras == ("overview", "front")
     assert [b.camera for b in pool.backgrounds()] == ["overview", "front"]
 
@@ -121,7 +122,7 @@ def test_a_quota_is_all_there_is_or_no_more_than_anothers(seed: int) -> None:
     chance = np.random.default_rng(seed)
     counts = chance.integers(0, 50, 20).tolist()
     limit = int(chance.integers(1, 700))
-    given = picture_reading.quotas(counts, limit)
+    given = reading.quotas(counts, limit)
     assert sum(given) == min(limit, sum(counts))
     more = [g for g, c in zip(given, counts, strict=True) if g < c]
     assert all(0 <= g <= c for g, c in zip(given, counts, strict=True))
@@ -134,13 +135,13 @@ def test_a_background_is_what_stays(tmp_path: Path) -> None:
     bare = table(0, block=(0, 0), arm=False)
     assert np.abs(background.median[20:].astype(int) - bare[20:]).max() <= 6
     assert background.fixed and 0.06 < background.foreground < 0.15
-    mask = picture_pool.foreground(table(3, block=(200, 100)), background.median)
+    mask = pools.foreground(table(3, block=(200, 100)), background.median)
     assert mask[200:214, 100:114].mean() > 0.95 and mask[150:190].mean() < 0.02
 
 
 def test_a_camera_that_moves_is_found_out_or_named() -> None:
     still = [(e, "front", table(i)) for i, (e, _, _) in enumerate(shaken(24))]
-    pool = picture_pool.make(still + shaken(24))
+    pool = pools.make(still + shaken(24))
     front, wrist = pool.backgrounds()
     assert front.fixed and not wrist.fixed and "moves" in str(wrist)
     assert [b.fixed for b in pool.backgrounds(moving=("front",))] == [False, False]
@@ -160,7 +161,7 @@ def test_whole_episodes_are_held_back() -> None:
 
 
 def feed(pool: PicturePool, **others: Any) -> Any:
-    from lapa_core.train.picture_batches import PictureFeed
+    from lapa_core.train.vqgan.batches import PictureFeed
 
     return PictureFeed(pool, pool.backgrounds(), **{"size": 16, "cell": 16, **others})
 
@@ -168,7 +169,7 @@ def feed(pool: PicturePool, **others: Any) -> Any:
 def test_a_batch_follows_from_seed_number_and_stage() -> None:
     import torch
 
-    from lapa_core.train.picture_batches import Stage
+    from lapa_core.train.vqgan.batches import Stage
 
     pool, parts, whole = pictures(), Stage("encoder", False, 0.1), Stage("encoder", True, 0.9)
     made = feed(pool).batch(7, parts)
@@ -188,7 +189,7 @@ def test_a_batch_follows_from_seed_number_and_stage() -> None:
 def test_cells_may_be_smaller_or_larger(tmp_path: Path, pool: PicturePool, levels: int) -> None:
     from lapa_core.model.configuration import VqganConfig
     from lapa_core.model.vqgan import Vqgan
-    from lapa_core.train.picture_batches import Stage
+    from lapa_core.train.vqgan.batches import Stage
 
     cell = 2 ** (levels - 1)
     made = feed(pool, cell=cell).batch(0, Stage("encoder", False, 0.1))
@@ -200,7 +201,7 @@ def test_cells_may_be_smaller_or_larger(tmp_path: Path, pool: PicturePool, level
 
 
 def test_an_augmented_picture_and_its_background_are_changed_alike() -> None:
-    from lapa_core.train.picture_batches import Stage
+    from lapa_core.train.vqgan.batches import Stage
 
     made = feed(pictures(), augment=Augment()).batch(3, Stage("encoder", True, 1.0))
     plain = feed(pictures()).batch(3, Stage("encoder", True, 1.0))
@@ -219,7 +220,7 @@ def test_codes_become_the_means_of_their_cells_and_dead_ones_live_again() -> Non
     import torch
     from torch import nn
 
-    from lapa_core.train.quantiser import MovingCodebook
+    from lapa_core.train.vqgan.quantiser import MovingCodebook
 
     chance = torch.Generator().manual_seed(0)
     middles = torch.randn(8, 4, generator=chance) * 5
@@ -266,7 +267,7 @@ def tiny_vqgan() -> Any:
 
 
 def train(out: Path, pool: PicturePool, **others: Any) -> Any:
-    from lapa_core.train.image_tokenizer import pretrain
+    from lapa_core.train.vqgan.recipe import pretrain
 
     known = {"resume", "moving", "clock", "source", "say", "vqgan"}
     options = TokenizerOptions(**{**QUICK, **{k: v for k, v in others.items() if k not in known}})
@@ -388,7 +389,7 @@ def test_a_trained_one_is_gone_on_with(tmp_path: Path, pool: PicturePool, whole:
     from lapa_core.train.start import read_vqgan
 
     before = tensors(whole)["codebook.weight"]
-    from lapa_core.train.image_tokenizer import pretrain
+    from lapa_core.train.vqgan.recipe import pretrain
 
     options = TokenizerOptions(**{**QUICK, "steps": 4, "lr": 1e-9})
     pretrain(read_vqgan(whole)[0], pool, tmp_path / "vqgan", options, source=str(whole))
@@ -407,7 +408,7 @@ def test_a_trained_one_is_gone_on_with(tmp_path: Path, pool: PicturePool, whole:
 def test_a_camera_that_moves_is_learnt_from_evenly(tmp_path: Path) -> None:
     told: list[str] = []
     verdict = train(
-        tmp_path / "vqgan", picture_pool.make(shaken(24)), steps=4, say=told.append
+        tmp_path / "vqgan", pools.make(shaken(24)), steps=4, say=told.append
     )  # fmt: skip
     assert any("camera wrist: moves" in t for t in told)
     assert not any("encoder/foreground_error" in e for e in entries(tmp_path / "vqgan"))
@@ -543,7 +544,7 @@ class Perfect:
 
 
 def test_the_verdict_says_what_was_lost(pool: PicturePool) -> None:
-    from lapa_core.train.tokenizer_check import judge
+    from lapa_core.train.vqgan.check import judge
 
     backgrounds = pool.backgrounds()
     median = images.normalise(backgrounds[0].median)
@@ -574,9 +575,9 @@ def test_the_verdict_says_what_was_lost(pool: PicturePool) -> None:
 
 
 def test_the_verdict_on_a_camera_that_moves() -> None:
-    from lapa_core.train.tokenizer_check import judge
+    from lapa_core.train.vqgan.check import judge
 
-    pool = picture_pool.make(shaken(8))
+    pool = pools.make(shaken(8))
     assert judge(Perfect(), pool, pool.backgrounds()).faults == ()
     grey = judge(Perfect(lambda p: p * 0), pool, pool.backgrounds())
     assert [f.split(":")[0] for f in grey.faults] == ["picture lost"]

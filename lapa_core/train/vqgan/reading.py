@@ -19,8 +19,8 @@ from lapa_core.data.demos import Traits, alike
 from lapa_core.data.episodes import Recording
 from lapa_core.errors import ConfigError, DataError, LapaError
 from lapa_core.recording.episode import OUTCOMES
-from lapa_core.train.picture_pool import PicturePool, jpeg, spread
 from lapa_core.train.sources import Source, open_source, traits_of
+from lapa_core.train.vqgan.pool import PicturePool, jpeg, spread
 
 LIMIT = 20_000
 SHOWN = 5  # episodes that an error names

@@ -4,7 +4,7 @@
 
 They have been resized as a policy's are, and are kept as JPEGs of 256x256 (15 to 30 KB each).
 Behind a camera that stands still there is a background, the median of its pictures; what differs
-from it is foreground. Reading them is the work of `picture_reading`. Imports no torch.
+from it is foreground. Reading them is the work of `vqgan.reading`. Imports no torch.
 """
 
 from __future__ import annotations

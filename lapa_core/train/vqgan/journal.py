@@ -12,8 +12,8 @@ import numpy as np
 
 from lapa_core.train.curves import Panels
 from lapa_core.train.progress import clock
-from lapa_core.train.quantiser import MovingCodebook
-from lapa_core.train.tokenizer_parts import SCALE, Update
+from lapa_core.train.vqgan.parts import SCALE, Update
+from lapa_core.train.vqgan.quantiser import MovingCodebook
 
 PANELS: Panels = (
     ("loss", ("encoder/loss", "decoder/loss"), ""),

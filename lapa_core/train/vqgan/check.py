@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from lapa_core.data import images
 from lapa_core.model.vqgan import Vqgan
-from lapa_core.train.picture_pool import Background, PicturePool, foreground, spread
+from lapa_core.train.vqgan.pool import Background, PicturePool, foreground, spread
 from lapa_core.types import ImageArray
 
 MOST = 128  # pictures looked at

@@ -22,12 +22,12 @@ from lapa_core.errors import TrainingError
 from lapa_core.train import optimizer as optimizers
 from lapa_core.train import state
 from lapa_core.train.feed import Prefetch
-from lapa_core.train.picture_batches import PictureBatch, PictureFeed, Stage
 from lapa_core.train.progress import Journal
 from lapa_core.train.state import States
-from lapa_core.train.tokenizer_journal import Standing, Window, line
-from lapa_core.train.tokenizer_options import TokenizerOptions
-from lapa_core.train.tokenizer_parts import Trainee
+from lapa_core.train.vqgan.batches import PictureBatch, PictureFeed, Stage
+from lapa_core.train.vqgan.journal import Standing, Window, line
+from lapa_core.train.vqgan.options import TokenizerOptions
+from lapa_core.train.vqgan.parts import Trainee
 
 BETAS, DECAY = (0.9, 0.98), 1e-4  # of AdamW
 FINAL = 0.02  # share of the learning rate at the end

@@ -22,16 +22,16 @@ from lapa_core.errors import ConfigError, TrainingError
 from lapa_core.model.checkpoint import check_device, staged, without_progress_bars
 from lapa_core.model.vqgan import Vqgan
 from lapa_core.policy.allocator import keep_freed_memory
-from lapa_core.train.picture_batches import PictureFeed
-from lapa_core.train.picture_pool import PicturePool
 from lapa_core.train.placing import interrupts, named_faults
 from lapa_core.train.progress import Journal
 from lapa_core.train.state import States
-from lapa_core.train.tokenizer_check import Verdict, judge
-from lapa_core.train.tokenizer_journal import PANELS, Standing
-from lapa_core.train.tokenizer_loop import Run
-from lapa_core.train.tokenizer_options import TokenizerOptions
-from lapa_core.train.tokenizer_parts import Trainee
+from lapa_core.train.vqgan.batches import PictureFeed
+from lapa_core.train.vqgan.check import Verdict, judge
+from lapa_core.train.vqgan.journal import PANELS, Standing
+from lapa_core.train.vqgan.loop import Run
+from lapa_core.train.vqgan.options import TokenizerOptions
+from lapa_core.train.vqgan.parts import Trainee
+from lapa_core.train.vqgan.pool import PicturePool
 
 CONFIG, TRAINING = "config.json", "training.json"
 

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from lapa_core.errors import ConfigError
 from lapa_core.model.configuration import VqganConfig
 from lapa_core.model.vqgan import ResBlock, Vqgan
-from lapa_core.train.picture_batches import PictureBatch
-from lapa_core.train.picture_pool import LEVELS
-from lapa_core.train.quantiser import MovingCodebook
+from lapa_core.train.vqgan.batches import PictureBatch
+from lapa_core.train.vqgan.pool import LEVELS
+from lapa_core.train.vqgan.quantiser import MovingCodebook
 
 SCALE = 127.5  # levels of 0 .. 255 in one unit of -1 .. 1
 # Weights of a pixel: any, foreground, beside foreground; and where nobody knows what that is,

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lapa_core.data.augment import Augment, generator
 from lapa_core.data.images import MODEL_SIZE, normalise
-from lapa_core.train.picture_pool import Background, PicturePool, foreground
+from lapa_core.train.vqgan.pool import Background, PicturePool, foreground
 from lapa_core.types import ImageArray
 
 TRIES = 3  # parts of a picture, of which the one with most foreground is taken

@@ -1,0 +1,3 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""Pictures -> the image tokenizer of a small policy: `lapa pretrain vqgan`."""
