@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes .venv with everything the demo and the tests need, and says what it does.
-# Run again it does nothing unless setup.cfg, constraints.txt or this file has changed.
+# Run again it does nothing unless setup.cfg, constraints.txt or this file has changed; then it brings
+# .venv up to date, or makes it anew for another Python or ROS.
 #
 #   PYTHON    the interpreter to use (default python3; 3.10 to 3.13)
 #   PIP_ARGS  more arguments for pip, such as an index that carries the CPU build of torch
@@ -45,13 +46,20 @@ else say "no Chromium: the tests that drive the dashboard in a browser will be s
 fi
 
 stamp=.venv/.lapa_setup
-want="$("$PYTHON" -V) $ros $extras $(cat setup.cfg constraints.txt tools/setup.sh | cksum)"
+base="$("$PYTHON" -V), ROS 2 from $ros"
+want="$base $extras $(cat setup.cfg constraints.txt tools/setup.sh | cksum)"
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ]; then
     say "up to date ($ros)"
     exit 0
 fi
-say "creating .venv with $("$PYTHON" -V), ROS 2 from $ros"
-"$PYTHON" -m venv --clear $venv_args .venv
+# Another Python or ROS needs a new one; anything else pip brings up to date in place, so that what
+# runs in .venv meanwhile (a training of hours) goes on.
+if [ -f "$stamp" ] && grep -qF "$base " "$stamp" && .venv/bin/python -c '' 2>/dev/null; then
+    say "bringing .venv up to date ($base)"
+else
+    say "creating .venv with $base"
+    "$PYTHON" -m venv --clear $venv_args .venv
+fi
 say "installing Python packages (versions from constraints.txt; torch is the large one)"
 # shellcheck disable=SC2086
 .venv/bin/python -m pip install --quiet --disable-pip-version-check ${PIP_ARGS:-} \
