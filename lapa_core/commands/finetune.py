@@ -33,7 +33,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "under `accelerate launch` or `torchrun`."
     )
     add = parser.add_argument
-    add("demos", type=Path, nargs="?", metavar="DEMOS", help="folder of recorded episodes or bags")
+    add(
+        "demos",
+        type=Path,
+        nargs="?",
+        metavar="DEMOS",
+        help="recorded episodes, bags, or the reference's JSON or jsonl",
+    )
     add("--from", dest="source", metavar="CHECKPOINT", help="checkpoint folder, or `scratch`")
     add("--output", type=Path, metavar="FOLDER", help="checkpoint to be written")
     add("--preset", choices=PRESETS, default="7b", help="values of all options below")
@@ -78,6 +84,13 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     add("--flagged", action="store_true", help="also episodes with a serious finding")
     add("--variants", type=int, default=4, help="looks of each picture, the plain one included")
     add("--mapping", type=Path, metavar="YAML", help="what the topics of foreign bags mean")
+    add("--robot", help="whose demonstrations a JSON or jsonl file has; it does not say")
+    add(
+        "--images",
+        type=Path,
+        metavar="FOLDER",
+        help="what the pictures in a JSON or jsonl are relative to; default: its folder",
+    )
     add("--strict", action="store_true", help="refuse all if one episode cannot be used")
     add("--paraphrases", type=Path, metavar="FILE", help="lines `instruction -> other | other`")
     crop = "cut the pictures' upper and lower tenth; default: as --from, from scratch yes"
@@ -171,7 +184,7 @@ def _start_and_demos(args: argparse.Namespace, options: TrainOptions, accelerato
 
 def _demos(args: argparse.Namespace, options: TrainOptions, vqgan: Any, crop: bool) -> Any:
     from lapa_core.data.cuts import CutParams
-    from lapa_core.train import tokens
+    from lapa_core.train import step_files, tokens
 
     params = tokens.TokenParams(
         cameras=tuple(args.cameras),
@@ -185,6 +198,11 @@ def _demos(args: argparse.Namespace, options: TrainOptions, vqgan: Any, crop: bo
         flagged=args.flagged,
     )
     cache = args.cache or args.demos.with_name(args.demos.name + ".tokens")
+    if step_files.is_step_file(args.demos):
+        return step_files.build(
+            args.demos, _named_robot(args), vqgan=vqgan, cache=cache, params=params,
+            images_root=args.images,
+        )  # fmt: skip
     return tokens.build(
         args.demos,
         vqgan=vqgan,
@@ -210,6 +228,17 @@ def _robot(name: str) -> Any:
     from lapa_core import paths, robot
 
     return robot.load(name) if name in paths.names("config/robots", ".yaml") else None
+
+
+def _named_robot(args: argparse.Namespace) -> Any:
+    from lapa_core import paths, robot
+
+    if not args.robot:
+        known = ", ".join(paths.names("config/robots", ".yaml"))
+        raise ConfigError(
+            f"{args.demos} does not say whose steps it has; give --robot: {known}, or a robot file"
+        )
+    return robot.load(args.robot)
 
 
 def _size(text: str) -> tuple[str, int]:

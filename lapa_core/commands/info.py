@@ -51,6 +51,8 @@ def describe(folder: Path) -> dict[str, object]:
         "action bins": bins or "none",
         "gripper": interface.gripper,
         "cameras": list(interface.cameras),
+        "state": list(interface.state) or "none",
+        "aim": list(interface.aim) or "none",
         "step time [s]": interface.step_time_s,
         "steps a chunk": interface.chunk_length,
         "tokens a chunk": interface.num_tokens,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lapa_core.data import mcap_file
+from lapa_core.data import mcap_file, metadata_file
 from lapa_core.data.cdr import Types
 from lapa_core.data.mcap_file import FileInfo, Record, Topic
 from lapa_core.errors import DataError, unknown
@@ -142,13 +142,15 @@ _Broken = mcap_file.Broken
 
 
 def _open_folder(path: Path) -> Bag:
-    from lapa_core.data import rosbags_file
-
     if not (path / METADATA).is_file():
         if not _files_in(path):
             raise DataError(f"{path} is no bag: it has no {METADATA} and no {_either()} file")
         raise _Broken(f"it has no {METADATA}, so that its recording never ended")
-    info = rosbags_file.look(path)
+    info = metadata_file.look(path / METADATA)
+    if info is None:
+        from lapa_core.data import rosbags_file
+
+        info = rosbags_file.look(path)
     plain = info.storage == "mcap" and not info.compressed
     infos = [mcap_file.look(file) for file in info.files] if plain else [info]
     # metadata.yaml names topics without messages and QoS; the files may know neither.

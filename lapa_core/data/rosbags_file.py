@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rosbags.interfaces import MessageDefinitionFormat
 from rosbags.rosbag2 import Reader, ReaderError
 
+from lapa_core.data import metadata_file
 from lapa_core.data.mcap_file import Broken, FileInfo, Record, Topic
 from lapa_core.errors import DataError
 
@@ -109,13 +109,7 @@ def _info(reader: Reader, path: Path) -> FileInfo:
 
 def _qos(connection: Any) -> str:
     """The profiles offered, as rosbag2 version 9 writes them."""
-    profiles = [
-        {
-            "history": q.history.name.lower(),
-            "depth": q.depth,
-            "reliability": q.reliability.name.lower(),
-            "durability": q.durability.name.lower(),
-        }
-        for q in connection.ext.offered_qos_profiles
-    ]
-    return yaml.safe_dump(profiles, sort_keys=False).strip() if profiles else ""
+    offered = connection.ext.offered_qos_profiles
+    return metadata_file.qos(
+        tuple((q.history.name, q.depth, q.reliability.name, q.durability.name) for q in offered)
+    )

@@ -18,11 +18,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from lapa_core.data import cuts, demo_file, images
-from lapa_core.data.augment import Augment, generator
+from lapa_core.data import cuts, demo_file
+from lapa_core.data.augment import Augment
 from lapa_core.data.cuts import CutParams, Trail
 from lapa_core.data.demos import Demo, Traits
 from lapa_core.data.labels import SOURCES, Tracks
@@ -31,13 +30,12 @@ from lapa_core.data.samples import SampleParams, Samples
 from lapa_core.errors import ConfigError, DataError, RecordingError, unknown
 from lapa_core.model.checkpoint import load_model, without_progress_bars
 from lapa_core.model.vqgan import Vqgan
-from lapa_core.policy.allocator import keep_freed_memory
 from lapa_core.robot import Robot
+from lapa_core.train.codes import Codes, frozen, looks, weights_hash
 from lapa_core.train.sources import Source, traits_of
-from lapa_core.types import FloatArray, ImageArray
+from lapa_core.types import FloatArray
 
 FORMAT = 2  # to be raised with every change of what comes out
-BATCH = 16  # pictures that go through the VQGAN at a time
 
 
 @dataclass(frozen=True)
@@ -98,15 +96,9 @@ class Encoder:
         Raises:
             ConfigError: more codes than 16 bits tell apart.
         """
-        if vqgan.num_codes > 2**16:
-            raise ConfigError(f"a codebook of {vqgan.num_codes} does not fit 16 bits")
-        module: Any = vqgan  # torch's own methods are untyped
-        module.eval().to(memory_format=torch.channels_last)
-        self._vqgan = vqgan
-        if vqgan.device.type == "cpu":
-            keep_freed_memory()
+        self._vqgan = frozen(vqgan)
         self._params, self._cache = params, cache
-        self._weights = _weights_hash(vqgan)
+        self._weights = weights_hash(vqgan)
 
     def find(self, source: Source, name: str) -> tuple[Path, bool]:
         """Where the episode's file is, or is to be, and whether it is there and whole.
@@ -162,7 +154,7 @@ class Encoder:
         cameras = p.cameras or (robot.cameras[0].name,)
         samples = Samples(recording, SampleParams(cameras, bool(p.state), labels=p.labels))
         trail, states, words, tools = Trail(), [], [], []
-        codes = _Codes(self._vqgan)
+        codes = Codes(self._vqgan)
         for sample in samples:
             trail.add(sample)
             states.append([sample.observation.state[n] for n in p.state])
@@ -170,7 +162,7 @@ class Encoder:
             tools.append(_places(samples.tracks, sample.time_ns))
             for camera in cameras:
                 picture = sample.observation.images[camera]
-                codes.add(self._looks(picture, name, sample.index, camera))
+                codes.add(looks(picture, p, name, sample.index, camera))
         kept, removed = cuts.apply(trail, p.filters)
         removed = (*_without_sample(samples), *removed)
         rows = np.flatnonzero(kept)
@@ -190,17 +182,6 @@ class Encoder:
         report = EpisodeReport(name, found, len(rows), removed)
         return demo, report, traits_of(robot, cameras, p.state)
 
-    def _looks(
-        self, picture: ImageArray, name: str, index: int, camera: str
-    ) -> Iterator[ImageArray]:
-        """The picture as a policy sees it, then the augmented ones; (256, 256, 3) each."""
-        p = self._params
-        yield images.resize_for_model(picture, p.center_crop)
-        if p.variants > 1:
-            whole = images.resize_for_model(picture, center_crop=False)
-            for variant in range(1, p.variants):
-                yield p.augment(whole, generator(p.seed, name, index, camera, variant))
-
 
 @dataclass(frozen=True)
 class Lent:
@@ -215,37 +196,6 @@ class Lent:
         """The encoder."""
         vqgan: Any = load_model(Vqgan, self.folder, torch.float32)
         return Encoder(vqgan.to(self.device), self.params, self.cache)
-
-
-class _Codes:
-    """Pictures -> codes, a batch at a time."""
-
-    def __init__(self, vqgan: Vqgan) -> None:
-        self._vqgan = vqgan
-        self._waiting: list[NDArray[np.float32]] = []
-        self._done: list[NDArray[np.uint16]] = []
-
-    def add(self, pictures: Iterator[ImageArray]) -> None:
-        for picture in pictures:
-            self._waiting.append(images.normalise(picture))
-            if len(self._waiting) == BATCH:
-                self._encode()
-
-    def finish(self, steps: int, cameras: int, variants: int) -> NDArray[np.uint16]:
-        """(variants, steps, cameras, N) of all pictures, which came in that order reversed."""
-        if self._waiting:
-            self._encode()
-        if not self._done:
-            return np.empty((variants, 0, cameras, 0), dtype=np.uint16)
-        flat = np.concatenate(self._done)
-        shaped = flat.reshape(steps, cameras, variants, -1)
-        return np.ascontiguousarray(shaped.transpose(2, 0, 1, 3))
-
-    @torch.inference_mode()
-    def _encode(self) -> None:
-        pixels = torch.from_numpy(np.stack(self._waiting)).to(self._vqgan.device)
-        self._done.append(self._vqgan.encode(pixels).cpu().numpy().astype(np.uint16))
-        self._waiting.clear()
 
 
 def _places(tracks: Tracks, time_ns: int) -> FloatArray:
@@ -269,12 +219,3 @@ def _without_sample(samples: Samples) -> list[Removal]:
     for error, each in by_error.items():
         found.append(Removal(error, tuple(r.index for r in each), each[0].reason))
     return found
-
-
-def _weights_hash(vqgan: Vqgan) -> str:
-    """Of everything the codes depend on, and the decoder, which costs little."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(vqgan.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\0".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

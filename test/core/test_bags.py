@@ -28,10 +28,18 @@ from bag_maker import (
 )
 from mcap.writer import CompressionType, IndexType
 from mcap.writer import Writer as McapWriter
+from rosbags.interfaces import (
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from lapa_core.data import messages
+from lapa_core.data import messages, metadata_file
 from lapa_core.data.bags import Bag
 from lapa_core.data.cdr import Types
 from lapa_core.errors import DataError
@@ -145,6 +153,36 @@ def test_compressed_bags_are_read(tmp_path, plugin, mode):
     bag = Bag.open(tmp_path / "bag")
     assert [m[3] for m in bag.messages()] == [raw] * 5
     assert bag.topic("/words").messages == 5
+
+
+def test_a_plain_bag_is_opened_alike_by_either_reader(tmp_path, monkeypatch):
+    """Today's metadata goes past `rosbags`, which reads YAML in Python."""
+    offered = [
+        Qos(QosHistory.KEEP_ALL, 7, QosReliability.BEST_EFFORT, QosDurability.TRANSIENT_LOCAL,
+            QosTime(0, 0), QosTime(0, 0), QosLiveliness.AUTOMATIC, QosTime(0, 0), False),
+    ]  # fmt: skip
+    raw = bytes(STORE.serialize_cdr(string("hello"), STRING))
+    for version in (8, 9):
+        folder = tmp_path / f"bag{version}"
+        writer = Writer(folder, version=version, storage_plugin=StoragePlugin.MCAP)
+        with writer:
+            for name, profiles in (("/words", offered), ("/none", ())):
+                connection = writer.add_connection(
+                    name, STRING, typestore=STORE, offered_qos_profiles=profiles
+                )
+            writer.write(connection, BEGAN_NS, raw)
+        assert (metadata_file.look(folder / "metadata.yaml") is not None) == (version == 9)
+    fast = Bag.open(tmp_path / "bag9")
+    with monkeypatch.context() as patch:
+        patch.setattr(metadata_file, "look", lambda path: None)
+        slow = Bag.open(tmp_path / "bag9")
+    assert "reliability: best_effort" in fast.topic("/words").qos
+    assert (fast.topics, fast.files, fast.storage) == (slow.topics, slow.files, slow.storage)
+    assert (fast.begins_ns, fast.ends_ns) == (slow.begins_ns, slow.ends_ns)
+    text = (tmp_path / "bag9/metadata.yaml").read_text()
+    (tmp_path / "bag9/metadata.yaml").write_text(text.replace("bag9.mcap", "gone.mcap"))
+    with pytest.raises(DataError, match="gone.mcap"):
+        Bag.open(tmp_path / "bag9")
 
 
 def words(path: Path, chunked: bool, count: int = 300) -> Path:

@@ -83,15 +83,61 @@ def test_from_scratch_with_adapters_beside(demos: Path, tmp_path: Path) -> None:
         finetune(
             demos, "--from", "scratch", "--output", tmp_path / "out", *QUICK, "--steps", 2,
             "--model", "hidden_size=48", "--places", "--smooth-start", "--codebook",
-            "--point-weight", 1,
+            "--point-weight", 1, "--aim-bins", 16,
             "--method", "lora", "--keep-adapter", "--cache", tmp_path / "cache",
         )
         == 0
     )  # fmt: skip
     made = Checkpoint.from_pretrained(tmp_path / "out")
     assert (made.lapa.config.hidden_size, made.lapa.config.vision_positions) == (48, 257)
+    assert made.interface.aim == ("wx250s/aim_x", "wx250s/aim_y")
+    assert made.interface.num_tokens == 9
     adapter = json.loads((tmp_path / "out.run/adapter/adapter_config.json").read_text())
     assert adapter["peft_type"] == "LORA"
+
+
+def step_file(folder: Path) -> Path:
+    """The reference's JSON: two episodes of four steps, pictures beside it."""
+    import cv2
+    import numpy as np
+
+    chance = np.random.default_rng(0)
+    steps = []
+    for number in range(8):
+        name = f"episode_{number // 4}/step_{number % 4}"
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        picture = chance.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / f"{name}.png"), picture)
+        actions = [*chance.normal(0, 0.01, 6).round(4).tolist(), float(number % 2)]
+        steps.append({
+            "id": name,
+            "image": f"{name}.png",
+            "conversations": [
+                {"from": "human", "value": f"<image>\nWhat action should the robot take to "
+                                           f"`{WORDS[0]}`"},
+                {"from": "gpt", "value": "", "raw_actions": actions},
+            ],
+        })  # fmt: skip
+    (folder / "steps.json").write_text(json.dumps(steps))
+    return folder / "steps.json"
+
+
+def test_the_references_json_becomes_a_policy(
+    debug_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = step_file(tmp_path / "data")
+    words = [file, "--from", debug_checkpoint, "--output", tmp_path / "out", *QUICK, "--steps", 2]
+    assert "does not say whose steps it has; give --robot" in refused(capsys, *words)
+    words += ["--robot", "wx250s"]
+    assert "one camera; valid --cameras: front" in refused(capsys, *words, "--cameras", "wrist")
+    assert "valid --state: none" in refused(capsys, *words, "--state", "wx250s/x")
+    assert finetune(*words) == 0
+    assert "8 of 8" in capsys.readouterr().err
+    codes = sorted((tmp_path / "data/steps.json.tokens").iterdir())
+    assert len(codes) == 2
+    before = [f.stat().st_mtime_ns for f in codes]
+    assert finetune(*words[:-2], "--robot", "wx250s", "--resume", "--steps", 3) == 0
+    assert [f.stat().st_mtime_ns for f in codes] == before
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
