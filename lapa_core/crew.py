@@ -14,7 +14,7 @@ import os
 import signal
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -77,7 +77,8 @@ def _share_out(
             if worker is None:
                 crew.append(worker := _start(setup))
             worker.busy = True
-            worker.pipe.send(piece)
+            with suppress(OSError):  # it has ended; what it said, or its exit code, is read next
+                worker.pipe.send(piece)
         busy = {w.pipe: w for w in crew if w.busy}
         if not busy:
             return

@@ -34,6 +34,7 @@ from lapa_core.robot import Robot
 from lapa_ros import environment, runtime
 from lapa_ros.processes import NodeProcess, interrupt_deferred, leave, stop_all
 
+HOME_ATTEMPTS = 3  # a busy computer alone breaks a way off
 READY_TIMEOUT_S = 120.0  # starting the nodes and loading a model, on a slow machine
 MAX_SPEED = 20.0
 
@@ -53,6 +54,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--max-s", type=float, help="simulated seconds a trial may take; default: the suite's")
     add("--robot", default="", help="robot file; default: the checkpoint's")
     add("--device", default="cpu", help="torch device of the policy")
+    add("--dtype", choices=("float32", "bfloat16"), default="float32")
     add("--sample", action="store_true", help="draw actions instead of taking the likeliest")
     add("--sample-seed", type=int, default=0, help="of the draw")
     add("--speed", type=float, default=1.0,
@@ -77,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     about = evaluation.description(
         suite, args.seed, args.checkpoint, robot.name,
         mode="ros", sample=args.sample, draw=args.sample_seed, speed=args.speed,
-        device=args.device,
+        camera_rate=args.camera_rate, dtype=args.dtype, device=args.device,
     )  # fmt: skip
     wanted = evaluation.tasks_of(suite, args.seed)
     with results.Results(out, about) as found:
@@ -111,7 +113,7 @@ def _trials(
 
     text = (Path(args.checkpoint) / "interface.json").read_text(encoding="utf-8")
     cameras = Interface.from_json(text, args.checkpoint).cameras
-    trials = Trials(node, robot, cameras, Link(node, alive))
+    trials = Trials(node, robot, cameras, Link(node, alive, HOME_ATTEMPTS))
     budget = Budget(args.videos - sum(bool(s.film) for s in found.scores))
     if args.videos:
         trials.watch_cameras()
@@ -139,6 +141,7 @@ def _nodes(args: argparse.Namespace, robot: Robot, logs: Path) -> Iterator[list[
     policy = common | {
         "checkpoint": str(Path(args.checkpoint).resolve()),
         "device": args.device,
+        "dtype": args.dtype,
         "sample": args.sample,
         "seed": args.sample_seed,
         "num_threads": 1,

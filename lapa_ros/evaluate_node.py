@@ -24,7 +24,7 @@ from std_srvs.srv import Trigger
 from lapa_core import robot as robots
 from lapa_core.errors import ConfigError, LapaError
 from lapa_core.evaluate import evaluation, suites, table
-from lapa_core.evaluate.results import Results
+from lapa_core.evaluate.results import Results, fingerprint
 from lapa_core.evaluate.session import Session
 from lapa_core.teleop.terminal import KeyReader
 from lapa_ros import interface, runtime
@@ -74,6 +74,7 @@ class EvaluateNode(Node):
         about = evaluation.description(
             suite, 0, p.checkpoint, robot.name, mode="real", operator=p.operator
         )
+        self._policy = str(about["policy"])  # fingerprint of its checkpoint
         self._results = Results(out, about)
         self._max_s = suite.max_s
         self._lock = threading.Lock()  # guards the session
@@ -176,10 +177,9 @@ class EvaluateNode(Node):
 
     def _run(self, words: str) -> None:
         try:
-            self._link.ready(READY_TIMEOUT_S)
-            self._link.home()
-            if self._end.is_set():
-                raise ConfigError("ended before it began")
+            self._link.ready(READY_TIMEOUT_S, self._end.is_set)
+            self._link.home(self._end.is_set)
+            self._check_policy()
             with self._lock:
                 self._session.running()
             self._began_s = self._link.now_s()
@@ -193,6 +193,14 @@ class EvaluateNode(Node):
                 self._session.failed(str(error))
         finally:
             self._began_s = None
+
+    def _check_policy(self) -> None:
+        """Refuse to write down as this checkpoint's what another one does, where that is seen."""
+        theirs = Path(self._link.policy_facts.get("checkpoint") or "/dev/null")
+        if theirs.is_dir() and fingerprint(theirs) != self._policy:
+            raise ConfigError(
+                f"policy_node runs {theirs}, and the results are of {self.params.checkpoint}"
+            )
 
     def _hold(self) -> None:
         """After a failure: the arm shall not move, whatever else is wrong."""
@@ -218,11 +226,14 @@ class EvaluateNode(Node):
             runtime.publish(self, self._status_pub, String(data=text))
 
     def _finish(self) -> None:
-        """Write the report, and say the table."""
+        """Write the report, and say the table; the answers themselves are on the disk."""
         scores = self._results.scores
         if scores:
             rows = table.rows(scores)
-            evaluation.write(self._results.folder, scores)
+            try:
+                evaluation.write(self._results.folder, scores)
+            except LapaError as error:
+                self.get_logger().error(str(error))
             text = table.terminal(table.HEADER, map(table.cells, rows))
             self.get_logger().info(f"{self._results.folder}:\n{text}")
 

@@ -13,10 +13,16 @@ import argparse
 import importlib.util
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from lapa_core.errors import ConfigError
 from lapa_core.evaluate import suites
+
+# What has a meaning in each way of evaluating; anything else is refused there.
+OF_COMPARE = ("compare", "json")
+OF_OPEN_LOOP = ("open_loop", "checkpoints", "device", "dtype", "sample", "sample_seed", "out",
+                "every", "json")  # fmt: skip
 
 
 def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
@@ -26,14 +32,26 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     _add_arguments(parser)
     args = parser.parse_args(argv)
     os.environ.setdefault("MUJOCO_GL", "egl")  # MuJoCo chooses when it is imported: here
+    try:
+        return _evaluate(parser, args)
+    except KeyboardInterrupt:
+        print("lapa eval: interrupted; run it again to go on", file=sys.stderr, flush=True)
+        return 130
+
+
+def _evaluate(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     from lapa_core.evaluate import command
 
+    usual = {name: parser.get_default(name) for name in vars(args)} | {"checkpoints": []}
+    given = [name for name, value in vars(args).items() if value != usual[name]]
     if args.compare:
-        _only(args, "--compare", "suite", "open_loop", "policy", "checkpoints")
+        _only("--compare", given, OF_COMPARE)
         return command.compare_results(args.compare, args.json)
     if args.open_loop:
-        _only(args, "--open-loop", "suite", "policy")
+        _only("--open-loop", given, OF_OPEN_LOOP)
         return command.open_loop(args)
+    if "every" in given:
+        raise ConfigError("--every is for --open-loop")
     return command.closed_loop(args)
 
 
@@ -70,11 +88,11 @@ def _ros(argv: list[str]) -> int:
     os.execv(sys.executable, [sys.executable, "-m", "lapa_ros.evaluate", *rest])
 
 
-def _only(args: argparse.Namespace, flag: str, *others: str) -> None:
+def _only(flag: str, given: Sequence[str], valid: Sequence[str]) -> None:
     """Refuse what has no meaning beside `flag`."""
-    given = [o for o in others if getattr(args, o)]
-    if given:
-        raise ConfigError(f"{flag} does not go with {given[0].replace('_', '-')}")
+    for name in given:
+        if name not in valid:
+            raise ConfigError(f"{flag} does not go with {name.replace('_', '-')}")
 
 
 def _size(text: str) -> tuple[int, int]:

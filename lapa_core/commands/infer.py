@@ -188,12 +188,19 @@ def as_text(result: dict[str, Any]) -> str:
 
 
 def dump(path: Path, prediction: Prediction) -> None:
-    """Write what the model read and how it scored the codes."""
-    np.savez(
-        path,
-        input_ids=prediction.input_ids,
-        attention_mask=prediction.attention_mask,
-        vqgan_tokens=prediction.vqgan_tokens,
-        step_logits=prediction.step_logits,
-        tokens=prediction.tokens,
-    )
+    """Write what the model read and how it scored the codes.
+
+    Raises:
+        DataError: the disk refuses.
+    """
+    try:
+        np.savez(
+            path,
+            input_ids=prediction.input_ids,
+            attention_mask=prediction.attention_mask,
+            vqgan_tokens=prediction.vqgan_tokens,
+            step_logits=prediction.step_logits,
+            tokens=prediction.tokens,
+        )
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from None

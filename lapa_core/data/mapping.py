@@ -89,7 +89,7 @@ def read(path: str | Path, robot: Robot | None = None) -> Mapping:
         content = yaml.safe_load(text)
     except OSError as error:
         raise ConfigError(f"cannot read the mapping {path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML: {error}") from None
     top = Section(content, str(path))
     if (version := top.integer("format")) != FORMAT:

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from lapa_core.errors import ConfigError
 from lapa_core.evaluate import compare, evaluation, results, suites, table
-from lapa_core.evaluate.actors import EXPERT, Job
+from lapa_core.evaluate.actors import EXPERT, Job, robot_of
 from lapa_core.evaluate.scores import Score
 
 MAX_WORKERS = 256
+# Where these differ it may be they, and not the policies, that make the difference.
+COMPARABLE = ("robot", "mode", "max_s", "sample", "image_size", "speed")
 OUT = Path("eval_out")
 
 
@@ -35,6 +37,8 @@ def closed_loop(args: argparse.Namespace) -> int:
         suite = suite.with_max_s(args.max_s)
     request = evaluation.Request(suite, args.seed, args.workers, args.videos)
     names = _names(policies)
+    for policy in policies:  # each is looked at before the first takes its hours
+        robot_of(policy, args.robot)
     found: dict[str, list[Score]] = {}
     for policy, name in zip(policies, names, strict=True):
         job = _job(args, policy, suite.max_s, folder(args.out, name, suite.name, len(names)))
@@ -82,6 +86,11 @@ def _names(policies: Sequence[str]) -> list[str]:
 def compare_results(folders: Sequence[Path], as_json: bool) -> int:
     """`lapa eval --compare RESULTS RESULTS`."""
     one, two = folders
+    if not as_json:
+        runs = results.read_run(one), results.read_run(two)
+        for key in COMPARABLE:
+            if runs[0].get(key) != runs[1].get(key):
+                print(f"note: {key} was {runs[0].get(key)!r} and {runs[1].get(key)!r}")
     _print_comparison(str(one), results.read(one), str(two), results.read(two), as_json)
     return 0
 

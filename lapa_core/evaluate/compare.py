@@ -19,9 +19,10 @@ from lapa_core.evaluate.statistics import PairedDifference, Rate, paired, sign_t
 from lapa_core.evaluate.table import ALL, interval, rate_json
 
 HEADER = ("split", "task", "pairs", "", "first", "second", "difference", "p")
-_MEASURES: dict[str, Callable[[Score], bool]] = {
+# Of a trial; None where nobody knows, as when a person has not said what was touched first.
+_MEASURES: dict[str, Callable[[Score], bool | None]] = {
     "strict": lambda s: s.strict,
-    "right object": lambda s: s.right_object is True,
+    "right object": lambda s: s.right_object is True if s.chance > 0 else None,
 }
 
 
@@ -31,7 +32,8 @@ class Comparison:
 
     Attributes:
         split, task: which; `ALL` for all.
-        measures: name -> rates of the first and second, and their paired difference.
+        measures: name -> rates of the first and second, and their paired difference, over the
+            pairs of which it is known; without any it is not there.
         credit: partial credit of the first and second.
         credit_better, credit_worse: pairs in which the first has more, or less, of it.
         credit_p: of the exact sign test over those.
@@ -81,13 +83,16 @@ def _compare(split: str, task: str, matched: Sequence[tuple[Score, Score]]) -> C
     n = len(matched)
     measures = {}
     for name, of in _MEASURES.items():
-        one = [of(a) for a, _ in matched]
-        two = [of(b) for _, b in matched]
+        both = [(of(a), of(b)) for a, b in matched]
+        known = [(bool(x), bool(y)) for x, y in both if x is not None and y is not None]
+        if not known:
+            continue
         table = [
-            sum((x, y) == cell for x, y in zip(one, two, strict=True))
+            known.count(cell)
             for cell in ((True, True), (True, False), (False, True), (False, False))
         ]
-        measures[name] = (wilson(sum(one), n), wilson(sum(two), n), paired(*table))
+        one, two = (wilson(sum(pair[i] for pair in known), len(known)) for i in (0, 1))
+        measures[name] = (one, two, paired(*table))
     better = sum(a.credit > b.credit for a, b in matched)
     worse = sum(a.credit < b.credit for a, b in matched)
     credit = tuple(wilson(math.fsum(p[i].credit for p in matched), n) for i in (0, 1))
@@ -99,15 +104,16 @@ def _compare(split: str, task: str, matched: Sequence[tuple[Score, Score]]) -> C
 def cells(comparison: Comparison) -> list[tuple[str, ...]]:
     """Lines under `HEADER`."""
     c = comparison
-    head = c.split, c.task, str(c.credit[0].total)
+    head = c.split, c.task
     one, two = c.credit
     change = f"{100 * (one.mean - two.mean):+.0f} %"
     lines: list[tuple[str, ...]] = [
-        (*head, "success", interval(one), interval(two), change, _p(c.credit_p))
+        (*head, str(one.total), "success", interval(one), interval(two), change, _p(c.credit_p))
     ]
     for name, (one, two, d) in c.measures.items():
         change = f"{100 * d.difference:+.0f} % [{100 * d.low:+.0f}, {100 * d.high:+.0f}]"
-        lines.append((*head, name, interval(one), interval(two), change, _p(d.p)))
+        shown = interval(one), interval(two)
+        lines.append((*head, str(one.total), name, *shown, change, _p(d.p)))
     return lines
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lapa_core.errors import DataError
 from lapa_core.evaluate import compare, page, results, table, workers
 from lapa_core.evaluate.actors import EXPERT, Job, robot_of
 from lapa_core.evaluate.compare import Comparison
@@ -152,7 +153,23 @@ def write(
     comparisons: Sequence[Comparison] = (),
     checkpoint: Path | None = None,
 ) -> str:
-    """Write summary, table and page into a results' folder; returns the table for a terminal."""
+    """Write summary, table and page into a results' folder; returns the table for a terminal.
+
+    Raises:
+        DataError: the disk refuses; the trials themselves stay what they are.
+    """
+    try:
+        return _write(folder, scores, comparisons, checkpoint)
+    except OSError as error:
+        raise DataError(f"cannot write the report in {folder}: {error.strerror}") from error
+
+
+def _write(
+    folder: Path,
+    scores: Sequence[Score],
+    comparisons: Sequence[Comparison],
+    checkpoint: Path | None,
+) -> str:
     run = results.read_run(folder)
     found = table.rows(scores)
     summary = {

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from lapa_core.errors import DataError
 from lapa_core.evaluate.results import FILMS
 from lapa_core.evaluate.scores import Score
 from lapa_core.film import Film, arrange, write_lines
@@ -34,22 +35,32 @@ class Reel:
         self._frames.append(pictures)
 
     def write(self, folder: Path, score: Score) -> str:
-        """Write the film; returns its path relative to `folder`, "" where nothing was seen."""
+        """Write the film; returns its path relative to `folder`, "" where nothing was seen.
+
+        Raises:
+            DataError: the disk refuses.
+        """
         if not self._frames:
             return ""
         relative = f"{FILMS}/{name(score)}.mp4"
         path = folder / relative
-        path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial.mp4")  # av goes by the ending
-        film = Film(partial, self._rate_hz)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._film(partial, score)
+            partial.replace(path)
+        except OSError as error:
+            raise DataError(f"cannot write the film {path}: {error.strerror}") from error
+        return relative
+
+    def _film(self, path: Path, score: Score) -> None:
+        film = Film(path, self._rate_hz)
         for step, pictures in enumerate(self._frames):
             film.add(self._draw(pictures, f"step {step}", ""))
         last = self._draw(self._frames[-1], verdict(score), score.note)
         for _ in range(max(1, round(END_S * self._rate_hz))):
             film.add(last)
         film.close()
-        partial.replace(path)
-        return relative
 
     def _draw(self, pictures: Mapping[str, ImageArray], text: str, note: str) -> ImageArray:
         frame = arrange(pictures)

@@ -45,7 +45,10 @@ class LiveTrial:
     @classmethod
     def from_json(cls, text: str) -> LiveTrial:
         """Read a `sim/trial` message; a `DataError` if it is none."""
-        return _read(cls, text, "a trial")
+        trial = _read(cls, text, "a trial")
+        if trial.seed < 0:
+            raise DataError(f"not a trial: seed {trial.seed} is below 0")
+        return trial
 
 
 @dataclass(frozen=True)

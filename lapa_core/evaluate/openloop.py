@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from lapa_core.data.episodes import find, open_episode
 from lapa_core.data.samples import LabelledSample, SampleParams, Samples
-from lapa_core.errors import DataError, LapaError
+from lapa_core.errors import CheckpointError, DataError, LapaError
 from lapa_core.types import FloatArray
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ def _answer(policy: Policy, samples: Samples, every: int) -> Episode:
     for sample in _every(samples, every):
         try:
             deltas = policy.infer(sample.observation).chunk.deltas
+        except CheckpointError:
+            raise  # such as a model without bins, which answers nothing
         except LapaError as error:
             refused[type(error).__name__] = refused.get(type(error).__name__, 0) + 1
             continue
@@ -202,7 +204,11 @@ def as_json(episodes: Sequence[Episode], by_step: Sequence[Sequence[Dimension]])
 def write(
     folder: Path, episodes: Sequence[Episode], names: Sequence[str], chunk_length: int
 ) -> list[Dimension]:
-    """Write `open_loop.json` and `open_loop.png`; returns the errors of the first step."""
+    """Write `open_loop.json` and `open_loop.png`; returns the errors of the first step.
+
+    Raises:
+        DataError: the disk refuses.
+    """
     from lapa_core.evaluate import plots
 
     by_step = [errors(episodes, names)]
@@ -211,8 +217,11 @@ def write(
             by_step.append(errors(episodes, names, ahead))
         except DataError:  # steps were left out, or the recordings are shorter than the chunk
             break
-    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(as_json(episodes, by_step), indent=2) + "\n"
-    (folder / "open_loop.json").write_text(text, encoding="utf-8")
-    plots.open_loop(episodes, names, folder / "open_loop.png")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "open_loop.json").write_text(text, encoding="utf-8")
+        plots.open_loop(episodes, names, folder / "open_loop.png")
+    except OSError as error:
+        raise DataError(f"cannot write into {folder}: {error.strerror}") from error
     return by_step[0]

@@ -13,16 +13,18 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lapa_core.errors import ConfigError, DataError
 from lapa_core.evaluate.scores import Score
+from lapa_core.recording import disk
 
 RUN, TRIALS, LOCK, FILMS = "run.json", "trials.jsonl", ".lock", "films"
 FORMAT = 1
 # May differ when a run is continued: they change how it is run, not what it measures.
-FREE = ("episodes", "workers", "device", "checkpoint", "speed")
+FREE = ("episodes", "workers", "device", "checkpoint")
 _PROBE_BYTES = 1 << 20
 
 
@@ -43,23 +45,30 @@ class Results:
 
         Raises:
             ConfigError: another process writes there, or something else was measured there.
-            DataError: a line is damaged.
+            DataError: a line is damaged, or the folder cannot be written.
+            RecordingError: the disk refuses.
         """
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (folder / LOCK).open("w")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (folder / LOCK).open("w")
+            try:
+                self._open(run)
+            except BaseException:
+                self._lock.close()
+                raise
+        except OSError as error:
+            raise DataError(f"cannot write into {folder}: {error.strerror}") from error
+
+    def _open(self, run: dict[str, Any]) -> None:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._lock.close()
-            raise ConfigError(f"another evaluation writes into {folder}") from None
-        try:
-            self._check(run)
-            self.scores = _read(folder / TRIALS, mend=True)
-            self._file = (folder / TRIALS).open("a", encoding="utf-8")
-        except BaseException:
-            self._lock.close()
-            raise
+            raise ConfigError(f"another evaluation writes into {self.folder}") from None
+        self._check(run)
+        self.scores = _read(self.folder / TRIALS, mend=True)
+        # No buffer: what a full disk has not taken must not be written later.
+        self._file = (self.folder / TRIALS).open("ab", buffering=0)
 
     def _check(self, run: dict[str, Any]) -> None:
         run = {"format": FORMAT, **run}
@@ -78,7 +87,8 @@ class Results:
                 )
         elif (self.folder / TRIALS).exists():
             raise DataError(f"{self.folder} has {TRIALS} but no {RUN}")
-        _replace(path, json.dumps(run, indent=2, ensure_ascii=False) + "\n")
+        text = json.dumps(run, indent=2, ensure_ascii=False) + "\n"
+        disk.write_durably(path, text.encode())  # the trials are worth nothing without it
 
     def __enter__(self) -> Results:
         """Nothing further."""
@@ -97,15 +107,19 @@ class Results:
         """Write one trial; it is on the disk when this returns.
 
         Raises:
-            DataError: the disk does not take it.
+            DataError: the disk does not take it; nothing of it is left then.
         """
         if score.key in self.done:
             raise ValueError(f"trial {score.key} twice")
+        line = (score.to_json() + "\n").encode()
+        before = os.fstat(self._file.fileno()).st_size
         try:
-            self._file.write(score.to_json() + "\n")
-            self._file.flush()
+            while line:
+                line = line[self._file.write(line) :]
             os.fsync(self._file.fileno())
         except OSError as error:
+            with suppress(OSError):
+                self._file.truncate(before)
             raise DataError(f"cannot write {self.folder / TRIALS}: {error.strerror}") from error
         self.scores.append(score)
 
@@ -113,16 +127,17 @@ class Results:
         """Remove the newest trial again, from the disk too.
 
         Raises:
-            DataError: there is none.
+            DataError: there is none, or the disk refuses.
         """
+        path = self.folder / TRIALS
         if not self.scores:
-            raise DataError(f"{self.folder / TRIALS} has no trial to take back")
-        gone = self.scores.pop()
-        left = "".join(s.to_json() + "\n" for s in self.scores)
-        self._file.truncate(len(left.encode()))
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return gone
+            raise DataError(f"{path} has no trial to take back")
+        try:
+            self._file.truncate(path.read_bytes().rfind(b"\n", 0, -1) + 1)
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise DataError(f"cannot write {path}: {error.strerror}") from error
+        return self.scores.pop()
 
     def close(self) -> None:
         """Close the files and let others write."""
@@ -168,20 +183,14 @@ def _read(path: Path, mend: bool) -> list[Score]:
     if mend and len(whole) < len(content):
         with path.open("r+b") as file:
             file.truncate(len(whole))
-    scores = [
-        Score.from_json(line, f"{path}:{number}")
-        for number, line in enumerate(whole.decode("utf-8").splitlines(), start=1)
-    ]
+    try:  # not `splitlines`: words and notes may hold other ends of lines, such as U+2028
+        lines = whole.decode("utf-8").split("\n")[:-1]
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is damaged: {error}") from None
+    scores = [Score.from_json(line, f"{path}:{n}") for n, line in enumerate(lines, start=1)]
     if len({s.key for s in scores}) != len(scores):
         raise DataError(f"{path} has a trial twice")
     return scores
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def fingerprint(folder: Path, names: Sequence[str] = ()) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lapa_core.errors import LapaError
+from lapa_core.errors import CheckpointError, ConfigError, LapaError
 from lapa_core.evaluate import films
 from lapa_core.evaluate.actors import Actor
 from lapa_core.evaluate.scores import Score, score
@@ -54,6 +54,9 @@ def run(
         max_s: simulated seconds it may take.
         out: folder of the results, where a film of it is wanted if it fails.
         clock: seconds, for the wall time.
+
+    Raises:
+        CheckpointError, ConfigError: the policy or the simulation cannot be used at all.
     """
     began = clock()
     step_s = cell.robot.step_time_s
@@ -95,6 +98,8 @@ def _loop(cell: Cell, actor: Actor, reel: films.Reel | None, max_steps: int) -> 
             return "finished", ""
         try:
             chunk = actor.decide(cell)
+        except (CheckpointError, ConfigError):
+            raise  # such as no OpenGL, or a model without bins: of the set-up, in every trial
         except LapaError as error:
             return "refused", f"{type(error).__name__}: {error}"
         cell.act(chunk)

@@ -88,13 +88,15 @@ def open_source(
 
     Raises:
         DataError: no episodes, of several robots, or one lacks a stream.
-        ConfigError: the robot has no such camera.
+        ConfigError: the robot has no such camera, or one is named twice.
     """
     folders = tuple(find(path, outcomes, flagged))
     samples = samples or SampleParams()
     recordings = {f.name: open_episode(f) for f in folders}
     robot = next(iter(recordings.values())).robot
     names = samples.cameras or tuple(c.name for c in robot.cameras[: 1 if first_camera else None])
+    if len(set(names)) < len(names):
+        raise ConfigError(f"a camera twice: {', '.join(names)}")
     alike({name: _traits(r) for name, r in recordings.items()})
     sizes = {_sizes(r, names): name for name, r in recordings.items()}
     if len(sizes) > 1:

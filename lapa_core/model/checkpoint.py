@@ -99,7 +99,7 @@ class Checkpoint:
         if (folder / BINS).exists():
             actions = ActionTokenizer.from_csv(folder / BINS, interface.dimensions)
         if (folder / STATISTICS).exists():
-            statistics = json.loads(_read(folder, STATISTICS))
+            statistics = _mapping(folder, STATISTICS)
         states = None
         if (folder / STATE_BINS).exists():
             states = StateTokenizer.from_csv(folder / STATE_BINS)
@@ -227,6 +227,18 @@ def _read(folder: Path, name: str) -> str:
         raise CheckpointError(
             f"{folder} is no checkpoint: cannot read {name} ({error.strerror})"
         ) from None
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{folder / name} is damaged: {error}") from None
+
+
+def _mapping(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        content = json.loads(_read(folder, name))
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{folder / name} is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{folder / name} holds no mapping")
+    return content
 
 
 @contextmanager
@@ -280,10 +292,7 @@ def load_model(kind: type[_Model], folder: Path, dtype: torch.dtype) -> _Model:
 
 
 def _config(kind: type[PreTrainedModel], folder: Path) -> PretrainedConfig:
-    try:
-        content = json.loads(_read(folder, "config.json"))
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{folder / 'config.json'} is not JSON: {error}") from None
+    content = _mapping(folder, "config.json")
     wanted = kind.config_class.model_type
     if content.get("model_type") != wanted:
         raise CheckpointError(

@@ -178,7 +178,9 @@ class Cell:
         """Play a chunk for one step time; the next one replaces what is left of it."""
         self._controller.on_chunk(self._source, chunk, self._now_s, self.stamp_ns)
         period_s = self._controller.params.period_s
-        for _ in range(round(self.robot.step_time_s / period_s)):
+        ticks = self.robot.step_time_s / period_s
+        # No whole number of them, as at 20 Hz: steps take turns, so that time does not run away.
+        for _ in range(round((self._steps + 1) * ticks) - round(self._steps * ticks)):
             commands = self._controller.tick(self._now_s)
             for name, command in (commands or {}).items():
                 fingers = self._arm.gripper.joint_position(command.gripper)

@@ -70,10 +70,18 @@ class Book:
         return sum(a.success for a in self.attempts.values())
 
     def add(self, attempt: Attempt) -> None:
-        """Note what came of one."""
+        """Note what came of one.
+
+        Raises:
+            RecordingError: the disk refuses.
+        """
         self.attempts[attempt.number] = attempt
-        with (self.folder / BOOK).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(attempt)) + "\n")
+        path = self.folder / BOOK
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(attempt)) + "\n")
+        except OSError as error:
+            raise disk.named(error, f"{path} cannot be written") from error
 
     def _header(self) -> dict[str, Any]:
         return {"format": FORMAT, "software": f"lapa_ros {__version__}", **asdict(self.request)}

@@ -73,11 +73,13 @@ def make_trials(split: str, task: str, n: int, seed: int) -> list[Trial]:
     """`n` trials; the same arguments give the same ones, for every policy.
 
     Raises:
-        ConfigError: unknown split or task.
+        ConfigError: unknown split or task, or a seed below 0.
     """
     if split not in SPLITS:
         raise ConfigError(unknown("split", split, SPLITS, "lapa_core.sim.tasks"))
     check_task(task)
+    if seed < 0:
+        raise ConfigError(f"seed must be 0 or more, got {seed}")
     stands = POSTS if split == "unseen_object" else TABLETOP
     # `hash` differs from run to run; this does not.
     rng = np.random.default_rng([seed, SPLITS.index(split), TASKS.index(task)])

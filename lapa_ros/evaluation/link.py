@@ -138,30 +138,51 @@ class Link:
         """Tell the policy what to do; "" makes it wait."""
         runtime.publish(self._node, self._words, String(data=text))
 
-    def ready(self, timeout_s: float) -> None:
-        """Wait for an arm node, and a policy that is active."""
-        self.wait(lambda: self.authority[0], timeout_s, "arm_node")
-        self.wait(
+    def ready(self, timeout_s: float, over: Callable[[], bool] = lambda: False) -> None:
+        """Wait for an arm node, and a policy that is active; `over` as of `home`."""
+        self._unless(over, lambda: self.authority[0], timeout_s, "arm_node")
+        self._unless(
+            over,
             lambda: self.policy_status.startswith(("waiting", "deciding")),
             timeout_s,
             "policy_node to be active",
         )
 
-    def home(self) -> None:
-        """Silence the policy and bring the arm to its start pose, enabled."""
-        self.instruct("")
-        self.wait(lambda: self.policy_facts.get("instruction") == "", BEGIN_TIMEOUT_S,
-                  "the policy to have no instruction")  # fmt: skip
-        self.press("enable")
-        self.to_start()
+    def home(self, over: Callable[[], bool] = lambda: False) -> None:
+        """Silence the policy and bring the arm to its start pose, enabled.
 
-    def to_start(self, moving: Callable[[], None] = lambda: None) -> None:
+        Args:
+            over: True as soon as a person wants no more of it.
+
+        Raises:
+            LapaError: the arm does not get there, or `over`; it may still be on its way.
+        """
+        self.instruct("")
+        self._unless(over, lambda: self.policy_facts.get("instruction") == "", BEGIN_TIMEOUT_S,
+                     "the policy to have no instruction")  # fmt: skip
+        self.press("enable")
+        self.to_start(over=over)
+
+    def _unless(
+        self, over: Callable[[], bool], done: Callable[[], Any], timeout_s: float, what: str
+    ) -> None:
+        """`wait`, but no longer than until it is over, which raises."""
+        self.wait(lambda: over() or done(), timeout_s, what)
+        if over():
+            raise StaleInput("ended before it began")
+
+    def to_start(
+        self,
+        moving: Callable[[], None] = lambda: None,
+        over: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Bring the enabled arm to its start pose; `moving` is called when it sets out."""
         for left in reversed(range(self._home_attempts)):
             self._reasons.clear()
             self.press("home")
             moving()
-            self.wait(lambda: self._left_for_start() is not None, HOME_TIMEOUT_S, "the start pose")
+            self._unless(over, lambda: self._left_for_start() is not None, HOME_TIMEOUT_S,
+                         "the start pose")  # fmt: skip
             reason = self._left_for_start() or ""
             if reason.startswith("arrived at start"):
                 return
@@ -192,7 +213,14 @@ class Link:
         try:
             self.acting(True)
             self.instruct(words)
-            self.wait(lambda: self.executed > first, BEGIN_TIMEOUT_S, "the policy's first step")
+            try:
+                self.wait(lambda: self.executed > first or over(), BEGIN_TIMEOUT_S,
+                          "the policy's first step")  # fmt: skip
+            except StaleInput:
+                self._alive()
+                if not self._refuses():
+                    raise
+                return Acted("hold", f"{self.authority[1]}; policy deciding", 0, 0.0)
             began_s = self.now_s()
             ended, note = self._watch(began_s + max_s, over)
             robot_s = self.now_s() - began_s
@@ -200,6 +228,12 @@ class Link:
             self.acting(False)
             self.stop()
         return Acted(ended, note, self.executed - first, robot_s)
+
+    def _refuses(self) -> bool:
+        """Whether the arm takes none of what the policy decides, and says why."""
+        state, reason = self.authority
+        idle = reason.startswith("arrived at start")
+        return state == "hold" and not idle and self.policy_status.startswith("deciding")
 
     def _watch(self, until_s: float, over: Callable[[], str]) -> tuple[str, str]:
         """Until the end; why it ended."""

@@ -48,6 +48,7 @@ class Trials:
         self._node, self._robot = node, robot
         self._number = 0
         self._outcome: LiveOutcome | None = None
+        self._won: LiveOutcome | None = None
         self._reel: films.Reel | None = None
         self._pictures: dict[str, Image] = {}
         self._next_ns = 0
@@ -97,12 +98,12 @@ class Trials:
         if out is not None:
             self._next_ns = 0
             self._reel = films.Reel(task.trial.instruction, 1.0 / self._robot.step_time_s)
-        reel = self._reel
+        reel, self._won = self._reel, None
         try:
             acted = self.link.act(task.trial.instruction, max_s, self._over)
         finally:
             self._reel = None
-        outcome = self._now()
+        outcome = self._won or self._now()
         result = score(
             task.index, task.trial, outcome, chance=outcome.chance, ended=acted.ended,
             steps=acted.steps, robot_s=acted.robot_s, wall_s=time.monotonic() - began_s,
@@ -134,4 +135,9 @@ class Trials:
         return self._outcome
 
     def _over(self) -> str:
-        return "done" if self._now().success else ""
+        """A success ends the trial: what the arm does until it holds counts no more."""
+        now = self._now()
+        if not now.success:
+            return ""
+        self._won = now
+        return "done"

@@ -40,6 +40,16 @@ def demonstrate(cell: Cell, trial: Trial, seed: int | None = None) -> tuple[Floa
     return np.array(path), cell.outcome()
 
 
+def test_a_step_that_is_no_whole_number_of_periods_does_not_run_away() -> None:
+    """At 20 Hz each step took two periods of 20 ms, and four steps 0.16 s."""
+    cell = Cell(replace(arms.wx250s(), step_time_s=0.05))
+    cell.reset(PUT_TRIAL)
+    began_s = cell.sim.time_s
+    for _ in range(4):
+        cell.act(cell.chunk(np.array([[0.0] * 6 + [1.0]])))
+    assert cell.sim.time_s - began_s == pytest.approx(0.2) and cell.authority[0] == "policy"
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_the_demonstrator_succeeds(cell: Cell, task: str) -> None:
     for trial in make_trials("seen", task, 1, 1) + make_trials("unseen_object", task, 1, 1):

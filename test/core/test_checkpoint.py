@@ -119,6 +119,14 @@ def test_every_part_is_needed(folder, name):
         Checkpoint.from_pretrained(folder)
 
 
+@pytest.mark.parametrize("name", ["interface.json", "config.json", "action_statistics.json"])
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe"])
+def test_a_damaged_file_is_named(folder, name, content):
+    (folder / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=name):
+        Checkpoint.from_pretrained(folder)
+
+
 def test_a_folder_that_is_no_checkpoint(tmp_path):
     with pytest.raises(CheckpointError, match="no checkpoint folder"):
         Checkpoint.from_pretrained(tmp_path / "none")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -25,14 +26,14 @@ from lapa_core.audit import inspection
 from lapa_core.data import replay
 from lapa_core.data.episodes import find, open_episode
 from lapa_core.data.samples import LabelledSample, SampleParams, Samples
-from lapa_core.errors import ConfigError, DataError, LapaError
+from lapa_core.errors import ConfigError, DataError, LapaError, RecordingError
 from lapa_core.recording import episode as episodes
 from lapa_core.recording import folders
 from lapa_core.sim import collect as collecting
 from lapa_core.sim import demonstrate
 from lapa_core.sim.cell import Cell, ExpertPolicy
-from lapa_core.sim.collect import BOOK, collect
-from lapa_core.sim.demonstrate import Request, make_rig
+from lapa_core.sim.collect import BOOK, Book, collect
+from lapa_core.sim.demonstrate import Attempt, Request, make_rig
 from lapa_core.types import FloatArray, Observation
 
 pytestmark = pytest.mark.sim
@@ -270,6 +271,25 @@ def test_a_crew_says_what_befell_it(work: Any, kind: type[Exception], message: s
     pieces = iter(range(50))
     with pytest.raises(kind, match=message):
         crew.run(work, lambda: next(pieces, None), lambda _: None, 2)
+
+
+def test_a_worker_that_dies_between_two_pieces_is_named() -> None:
+    """The next piece for it was a BrokenPipeError."""
+
+    def take(_: object) -> None:
+        for child in multiprocessing.active_children():
+            child.kill()
+            child.join()
+
+    with pytest.raises(LapaError, match="exit code -9"):
+        crew.run(crew_work.doubler, lambda: 1, take, 2)
+
+
+def test_a_book_that_the_disk_refuses_is_named(tmp_path: Path) -> None:
+    book = Book(tmp_path, Request())
+    (tmp_path / BOOK).mkdir()
+    with pytest.raises(RecordingError, match="cannot be written"):
+        book.add(Attempt(0, "put", "red_block", "words", True, True, 20))
 
 
 @pytest.mark.slow

@@ -302,6 +302,12 @@ def test_pictures_of_another_size_are_refused_by_name(bag: Path, tmp_path: Path)
     )
 
 
+def test_a_mapping_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "foreign.yaml").write_bytes(b"format: \xff")
+    with pytest.raises(ConfigError, match="is not YAML"):
+        mapping.read(tmp_path / "foreign.yaml")
+
+
 def test_no_bag_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no bag"):
         mapping.find(tmp_path)

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lapa_core.errors import ConfigError, DataError
-from lapa_core.evaluate import compare, page, results, suites, table
+from lapa_core.evaluate import command, compare, evaluation, page, results, suites, table
 from lapa_core.evaluate.live import LiveOutcome, LiveTrial, SessionStatus
 from lapa_core.evaluate.results import Results
 from lapa_core.evaluate.scores import Score
@@ -21,6 +22,10 @@ RUN: dict[str, Any] = {
     "suite": "s", "items": [], "episodes": {"seen/put": 3, "seen/knock": 3}, "seed": 0,
     "robot": "wx250s", "policy": "abc", "checkpoint": "micro", "workers": 1,
 }  # fmt: skip
+
+
+# The last two end lines for `str.splitlines`, and not for JSON.
+NOTE = "went to “blue”\nand fell\u2028and \x85"
 
 
 def made(index: int = 0, task: str = "put", **changes: Any) -> Score:
@@ -41,12 +46,12 @@ def won(index: int, task: str = "put", **changes: Any) -> Score:
 
 def test_a_line_comes_back_as_it_was(tmp_path: Path) -> None:
     with Results(tmp_path, RUN) as found:
-        found.add(made(1, note="went to “blue”\nand fell"))
+        found.add(made(1, note=NOTE))
         found.add(won(0, "knock"))
         found.add(won(0))
     read = results.read(tmp_path)
     assert [s.key for s in read] == [("seen", "put", 0), ("seen", "put", 1), ("seen", "knock", 0)]
-    assert read[1] == made(1, note="went to “blue”\nand fell")
+    assert read[1] == made(1, note=NOTE)
 
 
 def test_a_line_that_a_kill_has_cut_is_run_again(tmp_path: Path) -> None:
@@ -73,17 +78,46 @@ def test_a_damaged_line_and_a_trial_twice_are_named(tmp_path: Path) -> None:
         ("{}\n", "keys missing"),
         ("nonsense\n", "not a trial"),
         (good, "twice"),
+        ("\udcff\n", "damaged"),
         (good.replace('"credit": 1.0', '"credit": 7').replace(": 0,", ": 1,", 1), "0 .. 1"),
     ):
-        path.write_text(good + bad)
+        path.write_text(good + bad, errors="surrogateescape")
         with pytest.raises(DataError, match=word):
             Results(tmp_path, RUN)
+
+
+def test_a_full_disk_is_named_and_the_same_answer_counts_once_later(tmp_path: Path) -> None:
+    """The rest of the line stayed in a buffer, and came out before the answer given again."""
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Results(tmp_path, RUN) as found:
+        found.add(won(0))
+        size = (tmp_path / results.TRIALS).stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50, old[1]))
+        try:
+            with pytest.raises(DataError, match="cannot write"):
+                found.add(won(1))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        assert (tmp_path / results.TRIALS).stat().st_size == size
+        found.add(won(1))
+    assert [s.index for s in results.read(tmp_path)] == [0, 1]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot write into"):
+        Results(tmp_path / "file", RUN)
+    Results(tmp_path / "good", RUN).close()
+    (tmp_path / "good" / evaluation.SUMMARY).mkdir()
+    with pytest.raises(DataError, match="cannot write the report"):
+        evaluation.write(tmp_path / "good", [won(0)])
 
 
 def test_another_evaluation_is_never_mixed_in(tmp_path: Path) -> None:
     Results(tmp_path, RUN).close()
     Results(tmp_path, RUN | {"workers": 8, "episodes": {"seen/put": 9}}).close()  # only more of it
-    for change in ({"seed": 1}, {"policy": "def"}, {"max_s": 3.0}):
+    # Through the nodes, the policy's thinking takes `speed` times as much of the robot's time.
+    for change in ({"seed": 1}, {"policy": "def"}, {"max_s": 3.0}, {"speed": 2.0}):
         with pytest.raises(ConfigError, match=next(iter(change))):
             Results(tmp_path, RUN | change)
 
@@ -161,11 +195,33 @@ def test_two_policies_are_compared_pair_by_pair() -> None:
     assert compare.cells(found)[1][3] == "strict"
 
 
+def test_what_a_person_did_not_say_is_not_compared() -> None:
+    """Trials of which nobody said what was touched counted as the wrong object."""
+    silent: dict[str, Any] = {"chance": 0.0, "right_object": None}
+    first = [won(0), won(1), made(2, right_object=False)]
+    second = [made(0, right_object=True), won(1, **silent), won(2, **silent)]
+    (found,) = compare.compare(compare.pairs(first, second))
+    one, two, _ = found.measures["right object"]
+    assert (one.total, two.total, one.sum, two.sum) == (1, 1, 1, 1)
+    assert compare.cells(found)[2][2:4] == ("1", "right object")
+    (found,) = compare.compare(compare.pairs(first[1:], second[1:]))
+    assert list(found.measures) == ["strict"]
+    json.dumps(compare.as_json(found), allow_nan=False)
+
+
 def test_other_starts_are_no_pair() -> None:
     with pytest.raises(DataError, match="began otherwise"):
         compare.pairs([won(0)], [won(0, seed=7)])
     with pytest.raises(DataError, match="no trial in common"):
         compare.pairs([won(0)], [won(1)])
+
+
+def test_what_else_differed_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, max_s in (("a", 20.0), ("b", 5.0)):
+        with Results(tmp_path / name, RUN | {"max_s": max_s}) as found:
+            found.add(won(0))
+    command.compare_results((tmp_path / "a", tmp_path / "b"), as_json=False)
+    assert "note: max_s was 20.0 and 5.0" in capsys.readouterr().out
 
 
 def test_the_page_escapes_and_links() -> None:
@@ -230,7 +286,14 @@ def test_live_messages_come_back_and_junk_is_refused(message: Any) -> None:
     assert kind.from_json(text) == message
     content = dataclasses.asdict(message)
     first = next(iter(content))
-    for junk in ("", "[]", "{}", "[" * 100_000, json.dumps(content | {"more": 1}),
-                 json.dumps(content | {first: [1]})):  # fmt: skip
+    for junk in (
+        "",
+        "[]",
+        "{}",
+        "[" * 100_000,
+        json.dumps(content | {"more": 1}),
+        json.dumps(content | {first: [1]}),
+        json.dumps(content | {"seed": -1}),
+    ):
         with pytest.raises(DataError):
             kind.from_json(junk)

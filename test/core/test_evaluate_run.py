@@ -85,6 +85,19 @@ def test_a_trial_ends_for_a_reason_that_is_kept(
     assert score.credit == 0.0 and score.right_object is None and score.chance == 0.25
 
 
+def test_a_fault_of_the_set_up_is_no_failure_of_the_policy(tmp_path: Path) -> None:
+    """Without OpenGL, or with pictures too large, a checkpoint had 0 %."""
+
+    class Looks(Odd):
+        def decide(self, cell: Any) -> Any:
+            return cell.observe()
+
+    large, _ = actors.make(job(tmp_path, image_size=(9999, 9999)))
+    with pytest.raises(ConfigError, match="cannot render 9999x9999"):
+        rollout.run(large, Looks(""), TASK, max_s=1.0)
+    large.close()
+
+
 def test_starts_are_the_same_for_everyone_and_for_longer_suites() -> None:
     few, many = evaluation.tasks_of(SMOKE, 3), evaluation.tasks_of(SMOKE.with_episodes(5), 3)
     assert many[: len(few)] == few and len(many) == 15
@@ -154,7 +167,10 @@ def test_the_command_runs_a_checkpoint_and_compares(
         (["--policy", "expert", "--suite", "smoke", "--workers", "0"], "--workers must be"),
         (["--policy", "expert", "--suite", "real_example"], "for a real arm"),
         (["nowhere", "--suite", "smoke"], "no interface.json"),
+        (["--policy", "expert", "--suite", "smoke", "--seed", "-1"], "seed must be 0 or more"),
+        (["--policy", "expert", "--suite", "smoke", "--every", "2"], "--every is for"),
         (["--compare", "a", "b", "--suite", "smoke"], "does not go with suite"),
+        (["a", "--open-loop", "b", "--max-s", "3"], "does not go with max-s"),
         (["--compare", "a", "b"], "not the folder of an evaluation"),
         (["--open-loop", "demos"], "takes one CHECKPOINT"),
     ],
@@ -167,6 +183,29 @@ def test_what_cannot_be_evaluated_is_named(
     assert cli.main(["eval", *argv]) == 2
     assert word in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.torch
+def test_a_second_policy_is_looked_at_before_the_first_takes_its_hours(
+    debug_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    argv = ["eval", str(debug_checkpoint), str(tmp_path / "none"), "--suite", "smoke"]
+    assert cli.main([*argv, "--max-s", "0.2", "--videos", "0", "--out", str(out)]) == 2
+    assert "no interface.json" in capsys.readouterr().err and not out.exists()
+
+
+def test_an_interrupted_evaluation_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ended with a traceback."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluation, "evaluate", interrupted)
+    assert cli.main(["eval", "--policy", "expert", "--suite", "smoke"]) == 130
+    assert "run it again" in capsys.readouterr().err
 
 
 def test_a_checkpoint_for_another_robot_is_refused(debug_checkpoint: Path) -> None:

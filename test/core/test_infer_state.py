@@ -14,10 +14,12 @@ from PIL import Image
 
 from lapa_core import cli
 from lapa_core import robot as robots
+from lapa_core.commands.infer import dump
 from lapa_core.errors import ConfigError, DataError, StaleInput
 from lapa_core.model import fresh
 from lapa_core.model.checkpoint import Checkpoint
 from lapa_core.policy import Policy
+from lapa_core.policy.policy import Prediction
 from lapa_core.types import Observation
 
 pytestmark = pytest.mark.torch
@@ -129,6 +131,12 @@ def test_a_state_for_a_checkpoint_that_reads_none_is_refused(
     code, _, err = infer(capsys, debug_checkpoint, images, ["wx250s/x=0.3"])
     assert code == 2 and "the checkpoint reads no state" in err
     assert infer(capsys, debug_checkpoint, images, [])[0] == 0
+
+
+def test_a_dump_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    none = np.zeros(0, dtype=np.int64)
+    with pytest.raises(DataError, match="cannot write"):
+        dump(tmp_path / "none" / "x.npz", Prediction(none, none, none, none, none, {}))
 
 
 def test_a_fresh_model_without_state_is_what_it_was(debug_checkpoint: Path) -> None:

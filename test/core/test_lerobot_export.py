@@ -330,6 +330,7 @@ def test_what_does_not_belong_together_is_refused(
     assert "has no episode that ended with success" in refused()
     write(tmp_path / "demos", 0)
     assert "unknown camera 'wrist'" in refused("--camera", "wrist")
+    assert "a camera twice" in refused("--camera", "front", "--camera", "front")
     write(tmp_path / "demos", 1, Script({}, 3.0, keep=lambda topic, at_s: "overview" not in topic))
     assert "episode_0001: unknown topic of camera overview" in refused()
     write(tmp_path / "demos", 2, robot="bimanual_wx250s")

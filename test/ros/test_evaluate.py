@@ -22,10 +22,14 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
+from lapa_core import robot as robots
+from lapa_core.errors import StaleInput
 from lapa_core.evaluate import results
 from lapa_core.evaluate.live import LiveOutcome, LiveTrial, SessionStatus
+from lapa_core.evaluate.rollout import Task
 from lapa_core.sim.tasks import make_trials
 from lapa_ros import interface
+from lapa_ros.evaluation import link, simulated
 
 SUITE = """
 max_s: 1.0
@@ -125,6 +129,9 @@ class Cell(Node):
         pressed: services that were called.
         loose: steps made while no trial was under way; there must be none.
         dead: the policy says nothing of itself and sends nothing.
+        home_ticks: of 0.05 s, on the way to the start pose.
+        refuses: the arm takes none of what the policy sends.
+        checkpoint: that the policy runs.
     """
 
     def __init__(self) -> None:
@@ -132,7 +139,9 @@ class Cell(Node):
         self.pressed: list[str] = []
         self.told: list[str] = []
         self.steps = 0
-        self.dead = False
+        self.dead = self.refuses = False
+        self.home_ticks = 4
+        self.checkpoint = ""
         self._enabled = self._was_enabled = False
         self._homing = 0
         self._authority = ""
@@ -146,6 +155,17 @@ class Cell(Node):
             self.create_service(Trigger, name, partial(self._on_service, name))
         self._say("hold: disabled: call enable")
         self.create_timer(0.05, self._tick)
+        self._trial = 0
+        self._outcomes = self.create_publisher(String, q.SIM_OUTCOME, q.LATCHED_QOS)
+        self.create_subscription(String, q.SIM_TRIAL, self._on_trial, q.LATCHED_QOS)
+
+    def _on_trial(self, msg: String) -> None:
+        self._trial = LiveTrial.from_json(msg.data).number
+        self._judge(success=False)
+
+    def _judge(self, success: bool) -> None:
+        outcome = LiveOutcome(self._trial, success, success, float(success), success, chance=0.25)
+        self._outcomes.publish(String(data=outcome.to_json()))
 
     def _on_words(self, msg: String) -> None:
         self.told.append(msg.data)
@@ -160,9 +180,12 @@ class Cell(Node):
             self._enabled = self._was_enabled = True
         elif name == "hold":
             self._enabled = False
+            self._homing = 0
+            if self._trial:
+                self._judge(success=False)  # it went on until it held, and spoilt it
             self._say("hold: disabled: hold requested")
         elif response.success:
-            self._homing = 4
+            self._homing = self.home_ticks
             self._say("hold: moving to start")
         return response
 
@@ -171,14 +194,19 @@ class Cell(Node):
         if not self.dead:
             self._status_pub.publish(String(data="deciding" if words else "waiting: no words"))
             status = DiagnosticStatus(name="lapa_ros: policy_node")
-            status.values = [KeyValue(key="instruction", value=words)]
+            values = {"instruction": words, "checkpoint": self.checkpoint}
+            status.values = [KeyValue(key=k, value=v) for k, v in values.items()]
             self._diagnostics.publish(DiagnosticArray(status=[status]))
         if self._homing:
             self._homing -= 1
             if not self._homing:
                 self._say("hold: arrived at start; waiting for a chunk")
+        elif self._enabled and words and self.refuses:
+            self._say("hold: policy: the target is below the table")
         elif self._enabled and words and not self.dead:
             self.steps += 1
+            if self._trial:
+                self._judge(success=True)
             self._say("policy: following policy")
             self._executed.publish(JointTrajectory())
 
@@ -249,6 +277,66 @@ def test_a_person_evaluates_and_goes_on_another_day(
         person.waits_for("done")
     assert [s.strict for s in results.read(tmp_path / "out")] == [False, True]
     assert "| seen | put | 2 |" in (tmp_path / "out" / "table.md").read_text()
+
+
+def test_another_policy_is_refused_and_end_stops_the_arm_on_its_way_to_the_start(
+    people: tuple[Person, Cell], checkpoint: Path, tmp_path: Path
+) -> None:
+    """It said that the arm holds, and the arm went on until it was there."""
+    person, cell = people
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "model.safetensors").write_bytes(b"others!")
+    cell.checkpoint = str(other)
+    with started("evaluate_node", session(tmp_path, checkpoint), tmp_path / "log"):
+        person.waits_for("ready")
+        person.press("begin")
+        # What another checkpoint does would have been written down as this one's.
+        wait_for(lambda: person.status and "policy_node runs" in person.status.message, "a word")
+        assert cell.steps == 0 and cell.pressed.pop() == "hold"
+        cell.checkpoint, cell.home_ticks = str(checkpoint), 1000
+        cell.pressed.clear()
+        person.press("begin")
+        wait_for(lambda: "home" in cell.pressed, "the arm to set out")
+        assert person.press("end").success
+        person.waits_for("ready", 5.0)
+        assert cell.pressed[-1] == "hold" and not any(cell.told)
+        assert person.status is not None and "ended before" in person.status.message
+    assert not results.read(tmp_path / "out")
+
+
+def test_a_policy_of_which_the_arm_takes_nothing_has_had_its_trial(
+    people: tuple[Person, Cell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counted as a fault of the nodes and ended the evaluation, each time it was run."""
+    person, cell = people
+    cell.refuses = True
+    monkeypatch.setattr(link, "BEGIN_TIMEOUT_S", 1.5)
+    arm = link.Link(person)
+    arm.ready(10.0)
+    arm.home()
+    acted = arm.act("put the red block in the bin", 20.0, lambda: "")
+    assert (acted.ended, acted.steps, acted.robot_s) == ("hold", 0, 0.0)
+    assert "below the table" in acted.note and cell.pressed[-1] == "hold"
+    cell.refuses = False
+    arm.home()
+    cell.dead = True
+    with pytest.raises(StaleInput, match="first step"):
+        arm.act("put the red block in the bin", 20.0, lambda: "")
+
+
+def test_a_success_counts_whatever_the_arm_does_until_it_holds(
+    people: tuple[Person, Cell],
+) -> None:
+    """The outcome was looked at after the arm had been told to hold, as `done` and no success."""
+    person, cell = people
+    trials = simulated.Trials(person, robots.load("wx250s"), (), link.Link(person))
+    trials.link.ready(10.0)
+    (trial,) = make_trials("seen", "put", 1, 0)
+    score = trials.run(Task(0, trial), 20.0)
+    wait_for(lambda: not person.outcomes[-1].success, "the judge's last word")
+    assert (score.ended, score.success, score.strict, score.credit) == ("done", True, True, 1.0)
+    assert cell.pressed[-1] == "hold"
 
 
 def test_ending_the_node_in_a_trial_leaves_the_arm_holding(
