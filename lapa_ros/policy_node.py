@@ -13,6 +13,7 @@ A missing or stale frame, an undecodable one, or an output without meaning publi
 from __future__ import annotations
 
 import threading
+import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ from lapa_ros.clock import NodeClock
 from lapa_ros.decider import Decider, DeciderParams, Published
 from lapa_ros.params import declare, param
 
+CHECK_S = 0.1  # between looks whether an instruction is still meant
+
 
 @dataclass(frozen=True)
 class PolicyParams:
@@ -45,6 +48,9 @@ class PolicyParams:
     checkpoint: str = param("", "folder of the checkpoint")
     robot: str = param("wx250s", "robot file: a name in config/robots, or a path")
     instruction: str = param("", "what to do, until one arrives on the `instruction` topic")
+    instruction_timeout_s: float = param(
+        0.0, "an instruction not said again for so long is forgotten; 0: never", low=0.0, high=60.0
+    )
     device: str = param("cpu", "torch device: cpu, cuda, cuda:1")
     dtype: str = param("float32", "float32 or bfloat16")
     num_threads: int = param(0, "CPU threads of the model; 0 leaves it to torch", low=0, high=256)
@@ -81,6 +87,9 @@ class PolicyNode(LifecycleNode):
         self._decider: Decider | None = None
         self._thread: threading.Thread | None = None
         self._inputs: list[object] = []
+        self._said_s = time.monotonic()
+        if self.params.instruction_timeout_s:
+            self.create_timer(CHECK_S, self._forget)
         self._set_status("unconfigured")
         if self.params.autostart:
             self._start_timer = self.create_timer(0.0, self._autostart)
@@ -139,6 +148,7 @@ class PolicyNode(LifecycleNode):
             state=self._state_of(robot) if policy.checkpoint.interface.state else dict,
         )
         self._decider.instruction = p.instruction
+        self._said_s = time.monotonic()
         for name, latest in frames.items():
             topic = robot.camera(name).topic
             kind = CompressedImage if topic.endswith("/compressed") else Image
@@ -206,9 +216,19 @@ class PolicyNode(LifecycleNode):
         latest.put(msg, stamp_ns(msg.header.stamp), self._time.now_s())
 
     def _on_instruction(self, msg: String) -> None:
+        self._said_s = time.monotonic()
         if self._decider is not None and msg.data != self._decider.instruction:
             self._decider.instruction = msg.data
             self.get_logger().info(f"instruction: {msg.data}")
+
+    def _forget(self) -> None:
+        """Who watches over the arm says the words again and again; if it dies, they are void."""
+        silent_s = time.monotonic() - self._said_s
+        if self._decider is None or silent_s < self.params.instruction_timeout_s:
+            return
+        if self._decider.instruction:
+            self.get_logger().warn(f"instruction not said again for {silent_s:.1f} s: forgotten")
+            self._decider.instruction = ""
 
     def _publish(self, published: Published) -> None:
         runtime.publish(self, self._publisher, convert.chunk_msg(published.chunk))

@@ -34,6 +34,11 @@ def generate_launch_description():
         DeclareLaunchArgument(
             "policy", default_value="true", description="start policy_node; false: one runs"
         ),
+        DeclareLaunchArgument(
+            "instruction_timeout_s",
+            default_value="2.0",
+            description="the policy stops so long after evaluate_node has died",
+        ),
         DeclareLaunchArgument("dashboard", default_value="true", description="the browser's page"),
     ]
     evaluation = Node(

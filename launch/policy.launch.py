@@ -16,6 +16,11 @@ def generate_launch_description():
     arguments = [
         DeclareLaunchArgument("checkpoint", description="folder of the checkpoint"),
         DeclareLaunchArgument("instruction", default_value="", description="what to do"),
+        DeclareLaunchArgument(
+            "instruction_timeout_s",
+            default_value="0.0",
+            description="an instruction not said again for so long is forgotten; 0.0: never",
+        ),
         launching.robot_argument(),
         DeclareLaunchArgument("device", default_value="cpu", description="torch device"),
         DeclareLaunchArgument("dtype", default_value="float32", description="or bfloat16"),
@@ -31,6 +36,7 @@ def generate_launch_description():
             {
                 **{k: text(k) for k in ("checkpoint", "instruction", "robot", "device", "dtype")},
                 "sample": LaunchConfiguration("sample"),
+                "instruction_timeout_s": LaunchConfiguration("instruction_timeout_s"),
                 "autostart": LaunchConfiguration("autostart"),
             },
         ],

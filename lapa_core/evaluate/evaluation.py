@@ -62,7 +62,9 @@ def tasks_of(suite: Suite, seed: int) -> list[Task]:
     found = [
         Task(index, trial)
         for item in suite.items
-        for index, trial in enumerate(make_trials(item.split, item.task, item.episodes, seed))
+        for index, trial in enumerate(
+            make_trials(item.split, item.task, item.episodes, seed, item.scene)
+        )
     ]
     return sorted(found, key=lambda t: t.index)
 

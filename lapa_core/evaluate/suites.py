@@ -22,7 +22,7 @@ FOLDER = "config/suites"
 MAX_EPISODES = 100_000
 MAX_S = 3600.0
 _OPTIONAL = ("description", "max_s")
-_OPTIONAL_ITEM = ("instruction", "target", "objects", "layout")
+_OPTIONAL_ITEM = ("instruction", "target", "objects", "layout", "scene")
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Item:
         target: the object it means, or "".
         objects: how many objects lie there; 0: nobody says, so there is no chance to compare to.
         layout: how a person lays out the scene, or "".
+        scene: what stands on the table in simulation, such as "blocks"; "": as the split says.
     """
 
     split: str
@@ -45,6 +46,7 @@ class Item:
     target: str = ""
     objects: int = 0
     layout: str = ""
+    scene: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,8 +159,12 @@ def _item(section: Section) -> Item:
         target=section.text("target") if section.has("target") else "",
         objects=section.integer("objects", minimum=1) if section.has("objects") else 0,
         layout=section.text("layout") if section.has("layout") else "",
+        scene=section.text("scene") if section.has("scene") else "",
     )
     section.finish(_OPTIONAL_ITEM)
+    if item.scene and item.instruction:
+        raise ConfigError(f"{section.where}: a scene is of the simulation, an instruction of a "
+                          "real arm; one of them")  # fmt: skip
     if item.episodes > MAX_EPISODES:
         raise ConfigError(f"{section.where}: episodes must be at most {MAX_EPISODES}")
     return item

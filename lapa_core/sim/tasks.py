@@ -69,18 +69,26 @@ def check_task(task: str) -> None:
         raise ConfigError(unknown("task", task, TASKS, "lapa_core.sim.tasks"))
 
 
-def make_trials(split: str, task: str, n: int, seed: int) -> list[Trial]:
+def make_trials(split: str, task: str, n: int, seed: int, scene_name: str = "") -> list[Trial]:
     """`n` trials; the same arguments give the same ones, for every policy.
 
+    Args:
+        split, task: one of `SPLITS`, one of `TASKS`.
+        n: how many.
+        seed: of the draw, 0 or more.
+        scene_name: what stands on the table; "": as the split says.
+
     Raises:
-        ConfigError: unknown split or task, or a seed below 0.
+        ConfigError: unknown split, task or scene, one that has not what the task needs, or a
+            seed below 0.
     """
     if split not in SPLITS:
         raise ConfigError(unknown("split", split, SPLITS, "lapa_core.sim.tasks"))
     check_task(task)
     if seed < 0:
         raise ConfigError(f"seed must be 0 or more, got {seed}")
-    stands = POSTS if split == "unseen_object" else TABLETOP
+    usual = POSTS if split == "unseen_object" else TABLETOP
+    stands = _fit(scene(scene_name), [task]) if scene_name else usual
     # `hash` differs from run to run; this does not.
     rng = np.random.default_rng([seed, SPLITS.index(split), TASKS.index(task)])
     held_out = HELD_OUT[task]
@@ -112,16 +120,20 @@ def training_trials(
     """
     for task in task_names:
         check_task(task)
-    stands = scene(scene_name)
-    if stands is BLOCKS and set(task_names) != {PUT}:
-        raise ConfigError(f"scene {BLOCKS.name} has no cup and nothing to knock over; "
-                          f"valid: task {PUT}")  # fmt: skip
+    stands = _fit(scene(scene_name), task_names)
     pairs = [(t, c) for t in task_names for c in colours if held_out.get(t) != c]
     if not pairs:
         raise ConfigError(f"no pair of task and colour is left of {task_names} and {colours}")
     rng = np.random.default_rng([seed, len(SPLITS)])
     chosen = [pairs[i] for i in rng.integers(len(pairs), size=n)]
     return [_trial(rng, "train", task, colour, TRAINED[task], stands) for task, colour in chosen]
+
+
+def _fit(stands: Scene, task_names: Sequence[str]) -> Scene:
+    if stands is BLOCKS and set(task_names) != {PUT}:
+        raise ConfigError(f"scene {BLOCKS.name} has no cup and nothing to knock over; "
+                          f"valid: task {PUT}")  # fmt: skip
+    return stands
 
 
 def _trial(

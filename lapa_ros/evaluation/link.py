@@ -30,6 +30,7 @@ from lapa_ros.clock import NodeClock
 SERVICE_TIMEOUT_S = 15.0  # discovery takes up to 3 s
 HOME_TIMEOUT_S = 60.0
 BEGIN_TIMEOUT_S = 20.0  # from the words to the first step, on a busy computer
+REPEAT_S = 0.5  # a policy that hears its words no more may forget them: we could have died
 AGAIN_S = 1.0  # until the arm is sent again; what broke it off is over, or it is refused
 POLL_S = 0.005
 POLICY = "lapa_ros: policy_node"
@@ -78,6 +79,7 @@ class Link:
         self.acting: Callable[[bool], None] = lambda on: None
         self._time = NodeClock(node)
         self._pause = threading.Event()
+        self._instruction, self._repeat_s = "", 0.0
         self.authority = ("", "")
         self.policy_status = ""
         self.policy_facts: dict[str, str] = {}
@@ -115,6 +117,7 @@ class Link:
         """Wait for something; past the time a `StaleInput` that says how everything stands."""
         deadline = time.monotonic() + timeout_s
         while not done():
+            self._repeat()
             self._alive()
             if time.monotonic() > deadline:
                 raise StaleInput(
@@ -136,7 +139,13 @@ class Link:
 
     def instruct(self, text: str) -> None:
         """Tell the policy what to do; "" makes it wait."""
+        self._instruction, self._repeat_s = text, time.monotonic() + REPEAT_S
         runtime.publish(self._node, self._words, String(data=text))
+
+    def _repeat(self) -> None:
+        """Say it again, from the thread that watches over the trial and no other."""
+        if self._instruction and time.monotonic() > self._repeat_s:
+            self.instruct(self._instruction)
 
     def ready(self, timeout_s: float, over: Callable[[], bool] = lambda: False) -> None:
         """Wait for an arm node, and a policy that is active; `over` as of `home`."""
@@ -253,6 +262,7 @@ class Link:
                 held_since_s = now_s
             elif now_s - held_since_s >= HELD_S or reason.startswith("disabled"):
                 return "hold", f"{reason}; policy {self.policy_status}"
+            self._repeat()
             self._alive()
             self._pause.wait(POLL_S)
 

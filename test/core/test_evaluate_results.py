@@ -253,6 +253,7 @@ ITEM = {"split": "seen", "task": "put", "episodes": 2}
         ({"max_s": 5, "trials": [ITEM | {"episodes": 0}]}, "episodes must be at least 1"),
         ({"max_s": 5, "trials": [ITEM | {"episods": 1}]}, "did you mean 'episodes'"),
         ({"max_s": 5, "trials": [ITEM, ITEM]}, "listed twice"),
+        ({"max_s": 5, "trials": [ITEM | {"instruction": "x", "scene": "y"}]}, "one of them"),
         ({"max_s": 5, "trials": [ITEM, ITEM | {"instruction": "x"}]}, "or none"),
         ([], "must be a mapping"),
     ],

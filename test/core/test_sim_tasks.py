@@ -97,6 +97,17 @@ def test_wrong_names_are_refused() -> None:
         TABLETOP.thing("red_post")
 
 
+def test_a_suite_may_say_what_stands_on_the_table() -> None:
+    usual = make_trials("seen", "put", 5, 3)
+    other = make_trials("seen", "put", 5, 3, "blocks")
+    assert {t.scene for t in usual} == {"tabletop"} and {t.scene for t in other} == {"blocks"}
+    assert [(t.target, t.seed) for t in usual] == [(t.target, t.seed) for t in other]
+    with pytest.raises(ConfigError, match="no cup and nothing to knock over"):
+        make_trials("seen", "cover", 5, 3, "blocks")
+    with pytest.raises(ConfigError, match="did you mean 'blocks'"):
+        make_trials("seen", "put", 5, 3, "block")
+
+
 def test_training_can_be_narrowed() -> None:
     found = training_trials(50, 0, task_names=("put",), colours=("red", "green"))
     assert {pair(t) for t in found} == {("put", "red")}

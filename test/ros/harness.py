@@ -134,6 +134,7 @@ class Operator(Node):
             self.create_subscription(JointTrajectory, topic, kept.append, q.EVENT_QOS)
         self._trigger_clients = {name: self.create_client(Trigger, name) for name in q.SERVICES}
         self._pub: Any = None
+        self._words = self.create_publisher(String, q.INSTRUCTION, q.LATCHED_QOS)
 
     def _on_authority(self, msg: String) -> None:
         self.authority.append((time.monotonic(), *interface.parse_authority(msg.data)))
@@ -177,6 +178,10 @@ class Operator(Node):
         """Publish a chunk; returns its stamp [ns]."""
         self._pub.publish(msg)
         return messages.stamp_ns(msg.header.stamp)
+
+    def instruct(self, words: str) -> None:
+        """Tell the policy what to do."""
+        self._words.publish(String(data=words))
 
     def call(self, name: str) -> Any:
         """Call a Trigger service and return its response."""

@@ -30,6 +30,7 @@ from lapa_core.evaluate.rollout import Task
 from lapa_core.sim.tasks import make_trials
 from lapa_ros import interface
 from lapa_ros.evaluation import link, simulated
+from lapa_ros.processes import NodeProcess
 
 SUITE = """
 max_s: 1.0
@@ -386,7 +387,8 @@ def test_a_person_evaluates_through_the_real_nodes(
     person = Person()
     # In the simulation's own time, which waits for a busy computer.
     timed: dict[str, object] = {"use_sim_time": True}
-    policy = {"checkpoint": str(debug_checkpoint), "num_threads": 1, "autostart": True, **timed}
+    policy = {"checkpoint": str(debug_checkpoint), "num_threads": 1, "autostart": True,
+              "instruction_timeout_s": 2.0, **timed}  # fmt: skip
     arm = {"robot": "wx250s", "backend": "ros2_control", **timed}
     start: Callable[..., Any] = lambda n, p: started(n, p, tmp_path / f"{n}.log")  # noqa: E731
     with ExitStack() as stack:
@@ -394,11 +396,19 @@ def test_a_person_evaluates_through_the_real_nodes(
         stack.enter_context(start("sim_node", {"robot": "wx250s", "clock": True}))
         stack.enter_context(start("arm_node", arm))
         stack.enter_context(start("policy_node", policy))
-        stack.enter_context(start("evaluate_node", session(tmp_path, debug_checkpoint, **timed)))
+        evaluation = NodeProcess(
+            "evaluate_node", session(tmp_path, debug_checkpoint, **timed), tmp_path / "log"
+        )
+        stack.callback(evaluation.close)
         person.waits_for("ready")
         wait_for(lambda: person.policy_status.startswith("waiting"), "the policy", 60.0)
         assert person.press("begin").success
         person.waits_for("asking", 60.0)
         assert person.press("no").success and person.press("credit_0").success
+        person.waits_for("ready")
+        assert person.press("begin").success
+        wait_for(lambda: person.policy_status == "deciding", "a deciding policy", 60.0)
+        evaluation.kill()  # nobody watches over this trial
+        wait_for(lambda: "instruction" in person.policy_status, "words to be forgotten", 10.0)
     (score,) = results.read(tmp_path / "out")
     assert score.steps >= 2 and score.ended in ("time", "hold")

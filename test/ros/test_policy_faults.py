@@ -31,7 +31,7 @@ class Loop:
     camera: StandInCamera
     operator: Operator
     nodes: dict[str, NodeProcess]
-    start_policy: Callable[[], NodeProcess]
+    start_policy: Callable[..., NodeProcess]
 
     def wait_for_motion(self) -> None:
         """Wait until the policy decides and the arm obeys."""
@@ -68,8 +68,8 @@ def loop(
     logs = tmp_path_factory.mktemp("logs")
     robot = robots.load("wx250s")
 
-    def start_policy() -> NodeProcess:
-        parameters = {
+    def start_policy(**more: float) -> NodeProcess:
+        parameters = more | {
             "robot": "wx250s",
             "checkpoint": str(debug_checkpoint),
             "instruction": "put the red block in the bin",
@@ -158,4 +158,22 @@ def test_the_policy_is_killed_and_started_again(loop: Loop) -> None:
     loop.operator.policy_status = ""
     loop.nodes["policy"] = loop.start_policy()
     np.testing.assert_array_equal(loop.arm.target, held)
+    loop.wait_for_motion()
+
+
+def test_words_that_are_not_said_again_are_forgotten(loop: Loop) -> None:
+    """Who watches over a trial repeats them; if that program dies, the arm stops."""
+    loop.nodes["policy"].kill()
+    loop.nodes["policy"].close()
+    loop.operator.policy_status = ""
+    loop.nodes["policy"] = loop.start_policy(instruction_timeout_s=2.0)
+    loop.wait_for_motion()
+    for _ in range(6):
+        loop.operator.instruct("put the red block in the bin")
+        before = len(loop.operator.decided)
+        wait_for(lambda seen=before: len(loop.operator.decided) > seen + 3, "decisions")
+    assert loop.operator.policy_status == "deciding"
+    wait_for(lambda: "instruction" in loop.operator.policy_status, "words to be forgotten", 10.0)
+    loop.expect_hold("policy silent")
+    loop.operator.instruct("put the red block in the bin")
     loop.wait_for_motion()
