@@ -24,7 +24,41 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
         return 0
     if args.demos is None or args.source is None or args.output is None:
         raise ConfigError("a training needs DEMOS, --from CHECKPOINT and --output FOLDER")
+    _refuse_unused(parser, args)
+    # Of "." and ".." there is no name that others could be made of.
+    args.demos, args.output = (p.resolve() if p.name in ("", "..") else p
+                               for p in (args.demos, args.output))  # fmt: skip
     return _train(args, options)
+
+
+# What has no meaning for each kind of demonstrations, and for weights that are there already.
+_OF_SCRATCH = ("size", "vqgan", "codebook", "model")
+_OF_FILES = ("robot", "images")
+_OF_RECORDINGS = ("labels", "authority", "max_idle_share", "outcomes", "flagged", "mapping")
+_OF_OURS = ("outcomes", "flagged")
+
+
+def _refuse_unused(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Say which options the demonstrations or the start make no use of.
+
+    Raises:
+        ConfigError: such an option was given.
+    """
+    from lapa_core.train.step_files import is_step_file
+
+    rules = [
+        (args.source != "scratch", _OF_SCRATCH, f"--from {args.source} has its own; valid with "
+                                                "--from scratch"),
+        (is_step_file(args.demos), _OF_RECORDINGS, f"{args.demos} does not say such things; valid "
+                                                   "with recorded episodes or bags"),
+        (not is_step_file(args.demos), _OF_FILES, "valid with a JSON or jsonl file"),
+        (args.mapping is not None, _OF_OURS, "mapped bags do not say such things"),
+    ]  # fmt: skip
+    for applies, names, why in rules:
+        wrong = [n for n in names if getattr(args, n) != parser.get_default(n)] if applies else []
+        if wrong:
+            flags = ", ".join("--" + n.replace("_", "-") for n in wrong)
+            raise ConfigError(f"{flags} would do nothing: {why}")
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,6 +138,8 @@ def _plan(args: argparse.Namespace, options: TrainOptions) -> str:
     from lapa_core.model.configuration import LapaConfig, preset
     from lapa_core.train import memory
 
+    if not 0 < args.gpu_memory < float("inf"):
+        raise ConfigError(f"--gpu-memory must be above 0, got {args.gpu_memory:g}")
     if args.source and args.source != "scratch":
         read_interface(args.source)
         config = LapaConfig.from_pretrained(args.source)
@@ -115,8 +151,9 @@ def _plan(args: argparse.Namespace, options: TrainOptions) -> str:
 
 def _train(args: argparse.Namespace, options: TrainOptions) -> int:
     from lapa_core.train import placing
-    from lapa_core.train.finetune import finetune, read_paraphrases
+    from lapa_core.train.finetune import check_output, finetune, read_paraphrases
 
+    check_output(args.output, args.source, args.resume)
     accelerator = placing.make_accelerator(args.cpu)
     if options.method == "qlora":  # before the demonstrations are encoded for nothing
         from lapa_core.train.adapters import check_qlora
@@ -136,7 +173,7 @@ def _train(args: argparse.Namespace, options: TrainOptions) -> int:
         paraphrases=others,
         resume=args.resume,
         keep_adapter=args.keep_adapter,
-        robot=_robot(demos.robot),
+        robot=_robot(args, options, demos),
         accelerator=accelerator,
         say=_say,
     )
@@ -223,11 +260,17 @@ def _encoded(progress: Any) -> None:
         sys.stderr.flush()
 
 
-def _robot(name: str) -> Any:
-    """The robot's file where it is one of ours; a foreign robot has none."""
-    from lapa_core import paths, robot
+def _robot(args: argparse.Namespace, options: TrainOptions, demos: Any) -> Any:
+    """The robot as the demonstrations have it, which may differ from a file of the same name."""
+    from lapa_core.train import sources, step_files
 
-    return robot.load(name) if name in paths.names("config/robots", ".yaml") else None
+    if step_files.is_step_file(args.demos):
+        return _named_robot(args)
+    found = sources.open_source(
+        args.demos, args.labels, args.mapping, tuple(args.outcomes), args.flagged
+    )
+    names = [d.name for d in demos.demos]
+    return sources.robot_of(found, names, demos.cameras if options.point_weight else ())
 
 
 def _named_robot(args: argparse.Namespace) -> Any:
@@ -243,7 +286,7 @@ def _named_robot(args: argparse.Namespace) -> Any:
 
 def _size(text: str) -> tuple[str, int]:
     name, _, number = text.partition("=")
-    if not number.strip().isdigit():
+    if not number.strip().isdecimal():
         raise ConfigError(f"--model {text!r}: must be NAME=NUMBER, such as hidden_size=256")
     return name.strip(), int(number)
 

@@ -37,7 +37,7 @@ def edges(
         frequent first.
     """
     lower, upper = typical_ends(samples, num_bins)
-    held = np.clip(samples, max(lower, -bound), min(upper, bound))
+    held = np.clip(np.clip(samples, lower, upper), -bound, bound)
     quantiles = np.percentile(held, np.linspace(0, 1, num_bins + 1) * 100)
     values, counts = np.unique(quantiles, return_counts=True)
     # A value between two edges that are equal is shared by more than a bin's worth of steps.

@@ -25,6 +25,7 @@ from lapa_core.types import AXES, FloatArray
 NUM_BINS = 256
 # Half the width of the bin of a value that many steps share: below what an arm resolves.
 SHARED_M, SHARED_RAD = 1e-4, 1e-3
+CUT_MUCH = 0.05  # the outer bins of well-behaved steps cut less than 1 %
 ROTATIONS = ("roll", "pitch", "yaw")
 
 
@@ -235,6 +236,12 @@ def _remarks(d: DimensionStatistics, count: int) -> list[str]:
         value = f"{scale * d.mean:.3g} {unit}"
         return [f"{d.name} is {value} in all {count} steps: it has one bin, around that value"]
     found = []
+    if d.cut > CUT_MUCH and d.cut * count > 4 * bins.OUTERMOST:
+        found.append(
+            f"{d.name}: {100 * d.cut:.0f} % of the steps go beyond what the outer bins answer "
+            f"with, {scale * d.lower:.3g} and {scale * d.upper:.3g} {unit}: the robot's largest "
+            f"step is smaller, or the unit is another"
+        )
     if d.num_bins < 8:
         found.append(f"{d.name} has only {d.num_bins} bins: the training set holds few values")
     return found

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from lapa_core.errors import ConfigError
+from lapa_core.errors import ConfigError, TrainingError
 from lapa_core.model.lapa import LapaModel
 from lapa_core.train.presets import TrainOptions
 
@@ -155,21 +157,43 @@ def plain(config: Any, weights: dict[str, Tensor]) -> LapaModel:
     return model.eval()
 
 
-def save_adapter(model: LapaModel, options: TrainOptions, source: str, folder: Path) -> None:
-    """Write the adapters alone, in peft's format, with the new tables and heads beside them."""
-    from peft import LoraConfig
-    from safetensors.torch import save_file
-
-    tensors = {
+def alone(model: LapaModel) -> dict[str, Tensor]:
+    """What has learnt, by peft's names; every process of a sharded model must ask for it."""
+    return {
         f"base_model.model.{name.replace(f'.{_ADAPTER}.', '.')}": _whole(p).cpu().contiguous()
         for name, p in model.named_parameters()
         if p.requires_grad
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / "adapter_model.safetensors")
-    LoraConfig(
+
+
+def save_adapter(
+    tensors: dict[str, Tensor], options: TrainOptions, source: str, folder: Path
+) -> None:
+    """Write the adapters alone, in peft's format, with the new tables and heads beside them.
+
+    Args:
+        tensors: as `alone` gives them.
+        source: folder of the checkpoint that they belong to.
+
+    Raises:
+        TrainingError: they cannot be written; older ones are as they were.
+    """
+    from peft import LoraConfig
+
+    config = LoraConfig(
         base_model_name_or_path=source,
         r=options.lora_rank,
         lora_alpha=options.lora_alpha,
         target_modules=list(TARGETS),
-    ).save_pretrained(folder)
+    )
+    weights = folder / "adapter_model.safetensors"
+    half = weights.with_name(f".{weights.name}.partial")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, half)
+        half.replace(weights)
+        config.save_pretrained(folder)
+    except (OSError, SafetensorError) as error:  # the latter hides an OSError of its own
+        raise TrainingError(f"cannot write {folder}: {error}") from None
+    finally:
+        half.unlink(missing_ok=True)

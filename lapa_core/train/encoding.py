@@ -70,6 +70,9 @@ class TokenParams:
         """Refuse what is no choice."""
         if self.variants < 1:
             raise ConfigError(f"variants must be 1 or more, got {self.variants}")
+        for what, names in (("camera", self.cameras), ("state", self.state)):
+            if doubled := sorted({n for n in names if names.count(n) > 1}):
+                raise ConfigError(f"{what} {', '.join(doubled)} is asked for more than once")
         if self.labels not in SOURCES:
             raise ConfigError(unknown("source of labels", self.labels, SOURCES, "the choices"))
 

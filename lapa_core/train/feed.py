@@ -139,9 +139,11 @@ class Feed:
     def draw(self, number: int, size: int) -> Drawn:
         """The samples of batch `number` (from 0, over all epochs)."""
         epoch, place = divmod(number, self.batches_per_epoch(size))
-        if (epoch, size) not in self._plans:
-            self._plans = {(epoch, size): self._plan(epoch, size)}
-        return self._plans[epoch, size][place]
+        plan = self._plans.get((epoch, size))
+        if plan is None:  # another thread may ask for another epoch meanwhile
+            plan = self._plan(epoch, size)
+            self._plans = {(epoch, size): plan}
+        return plan[place]
 
     def _plan(self, epoch: int, size: int) -> list[Drawn]:
         """Every sample at most once: what fills no whole batch waits for another epoch."""

@@ -82,11 +82,17 @@ def finetune(
     torch.manual_seed(options.seed + accelerator.process_index)  # of dropout
     if held is None:
         demos, held = demos.split(options.validation, options.seed)
-    facts = {"options": asdict(options), "start": start.name, "data": fingerprint(demos, held)}
+    facts = {
+        "options": asdict(options),
+        "start": start.name,
+        "data": fingerprint(demos, held),
+        "paraphrases": {k: list(v) for k, v in sorted((paraphrases or {}).items())},
+    }
     run = output.with_name(output.name + ".run")
     states = States(run, options.keep, accelerator.process_index, accelerator.num_processes)
     if accelerator.is_main_process:
-        _open_run(states, output, facts, options, resume)
+        check_output(output, start.name, resume)
+        _open_run(states, facts, options)
     accelerator.wait_for_everyone()
     quiet = not accelerator.is_main_process
     checkpoint = ready(start, demos, options, robot=robot, say=(lambda _: None) if quiet else say)
@@ -94,6 +100,7 @@ def finetune(
     task = Finetune(
         checkpoint, demos, held, output, options, paraphrases or {}, accelerator, robot
     )
+    task.source = start.name
     task.adapter_folder = run / "adapter" if keep_adapter and options.method != "full" else None
     return loop.train(task, options, states, accelerator, facts, resume=resume)
 
@@ -115,6 +122,7 @@ class Finetune:
         assert checkpoint.actions is not None  # `ready` made them
         self.checkpoint, self.output, self.options = checkpoint, output, options
         self._accelerator, self.adapter_folder = accelerator, None
+        self.source = ""  # whose adapters they are
         bins = checkpoint.num_bins
         self.trainee = Trainee(checkpoint.lapa, spread_bins=options.label_spread, num_bins=bins)
         views = None
@@ -170,6 +178,7 @@ class Finetune:
         for name, tensor in adapters.merged(lapa, DTYPES[self.options.save_type]):
             if first:
                 weights[name] = tensor
+        adapter = adapters.alone(lapa) if self.adapter_folder else {}
         if not first:
             return
         made = replace(
@@ -183,8 +192,7 @@ class Finetune:
         )
         made.save_pretrained(self.output)
         if self.adapter_folder is not None:
-            adapters.save_adapter(lapa, self.options, self.checkpoint.interface.origin,
-                                  self.adapter_folder)  # fmt: skip
+            adapters.save_adapter(adapter, self.options, self.source, self.adapter_folder)
 
 
 def _views(robot: Robot | None, checkpoint: Checkpoint) -> tuple[Robot, tuple[View, ...]]:
@@ -209,24 +217,35 @@ def _views(robot: Robot | None, checkpoint: Checkpoint) -> tuple[Robot, tuple[Vi
     return robot, views
 
 
-def _open_run(
-    states: States, output: Path, facts: Mapping[str, Any], options: TrainOptions, resume: bool
-) -> None:
-    """Make the run's folder, or see that a run there is the one to go on with."""
+def check_output(output: Path, source: str, resume: bool) -> None:
+    """Refuse a folder that a training would spoil, before anything is read or made.
+
+    Raises:
+        ConfigError: it is no checkpoint, the one that is begun with, or of another run.
+    """
     if output.exists() and not (output / INTERFACE).is_file():
         raise ConfigError(f"{output} exists and is no checkpoint; choose another --output")
-    known = states.facts()
-    if known and not resume:
+    if output.exists() and output.resolve() == Path(source).resolve():
+        raise ConfigError(
+            f"{output} is what the training begins with, and would change under it; choose "
+            f"another --output"
+        )
+    states = States(output.with_name(output.name + ".run"))
+    if (known := states.facts()) and not resume:
         raise ConfigError(
             f"{states.folder} holds a run of {known['step']} updates; --resume goes on with it, "
             f"or choose another --output"
         )
-    if known:
+
+
+def _open_run(states: States, facts: Mapping[str, Any], options: TrainOptions) -> None:
+    """Make the run's folder, or see that a run there is the one to go on with."""
+    if known := states.facts():
         wrong = options.differences(known["options"])
         wrong += [
-            f"{what}: {known[what]!r} then, {facts[what]!r} now"
-            for what in ("start", "data")
-            if known[what] != facts[what]
+            f"{what}: {known.get(what)!r} then, {facts[what]!r} now"
+            for what in ("start", "data", "paraphrases")
+            if known.get(what) != facts[what]
         ]
         if wrong:
             raise ConfigError(
@@ -249,7 +268,7 @@ def fingerprint(*sets: DemoSet) -> str:
         digest.update(repr(demos.traits).encode())
         for demo in demos.demos:
             digest.update(repr((demo.name, demo.instructions)).encode())
-            for array in (demo.codes, demo.actions, demo.state, demo.index):
+            for array in (demo.codes, demo.actions, demo.state, demo.index, demo.places):
                 digest.update(array.tobytes())
     return digest.hexdigest()[:16]
 
@@ -261,7 +280,7 @@ def read_paraphrases(path: Path, instructions: set[str]) -> dict[str, tuple[str,
         ConfigError: it cannot be read, or a line is none, or no line is of these instructions.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the paraphrases {path}: {error}") from None
     found: dict[str, tuple[str, ...]] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Collection
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from lapa_core.model.vqgan import Vqgan
 
 # Standard deviation of a normal distribution of width 1 cut at 2, which jax corrects for.
 _CUT_NORMAL_STD = 0.87962566103423978
-_NEW_TABLES = ("action_embed.weight", "action_head.weight")
+NEW_TABLES = ("action_embed.weight", "action_head.weight")
 
 
 def add_action_head(
@@ -74,7 +75,7 @@ def add_action_head(
     shapes = {name: t.shape for name, t in model.state_dict().items()}
     tensors = {n: t for n, t in source.state_dict().items() if shapes.get(n) == t.shape}
     if not keep_action:
-        tensors = {n: t for n, t in tensors.items() if n not in _NEW_TABLES}
+        tensors = {n: t for n, t in tensors.items() if n not in NEW_TABLES}
     generator = torch.Generator().manual_seed(seed)
     for name, shape in shapes.items():
         if name not in tensors:
@@ -134,7 +135,14 @@ def vision_from_codebook(model: LapaModel, vqgan: Vqgan, seed: int = 0) -> None:
 
 
 @torch.no_grad()
-def smooth_tables(model: LapaModel, state_bins: int = 0, pictures: int = 1, seed: int = 0) -> None:
+def smooth_tables(
+    model: LapaModel,
+    state_bins: int = 0,
+    pictures: int = 1,
+    seed: int = 0,
+    *,
+    learnt: Collection[str] = (),
+) -> None:
     """Start the tables of things that have an order as smooth curves, for training from scratch.
 
     Neighbouring places of a picture, bins of a number and bins of an action begin alike, which
@@ -147,16 +155,18 @@ def smooth_tables(model: LapaModel, state_bins: int = 0, pictures: int = 1, seed
         state_bins: bins of each number of the state; 0 without.
         pictures: of a prompt, which share the places' rows.
         seed: of what tells the numbers of the state, and the pictures, apart.
+        learnt: names of tables that know something already, and are left as they are.
     """
     scale, width = model.config.initializer_range, model.config.hidden_size
     generator = torch.Generator().manual_seed(seed)
-    model.action_embed.weight.copy_(scale * _waves(len(model.action_embed.weight), width, 4))
-    if model.config.state_vocab_size:
+    if "action_embed.weight" not in learnt:
+        model.action_embed.weight.copy_(scale * _waves(len(model.action_embed.weight), width, 4))
+    if model.config.state_vocab_size and "state_embed.weight" not in learnt:
         rows = _waves(state_bins, width, 4)
         for block in model.state_embed.weight.split(state_bins):
             own = torch.empty(width).normal_(generator=generator)
             block.copy_(scale * (rows[: len(block)] + own))
-    if model.config.vision_positions:
+    if model.config.vision_positions and "vision_position.weight" not in learnt:
         each = model.config.vision_positions // pictures
         side = math.isqrt(each - 1)
         waves = _waves(side, width // 2, math.log2(side) - 1)

@@ -51,6 +51,18 @@ def train(
         TrainingError: a number that is not finite, a full disk, no memory, or an interrupt; says
             what state is left.
     """
+    with named_faults(states.last):  # a model that does not fit is refused where it is placed
+        return _train(task, options, states, accelerator, facts, resume)
+
+
+def _train(
+    task: Task,
+    options: TrainOptions,
+    states: States,
+    accelerator: Accelerator,
+    facts: Mapping[str, Any],
+    resume: bool,
+) -> Standing:
     rank, world = accelerator.process_index, accelerator.num_processes
     module = placing.place(task.trainee, options, accelerator)
     learner = optimizers.adamw(
@@ -59,13 +71,15 @@ def train(
     average, standing = Average(task.trainee, options.ema), Standing()
     if resume and (known := states.facts()):
         standing = Standing(**known["standing"])
+        if not options.patience or standing.worse < options.patience:
+            standing.ended = ""  # more patience than when it ended
         tensors = states.tensors(options.shard)
         state.scatter(tensors, task.trainee, learner)
         average.load(tensors)
         state.set_random_state(tensors)
     numbers = range(standing.step * options.accumulate, options.steps * options.accumulate)
     feed = Prefetch(task.batch(n, rank, world) for n in numbers)
-    with named_faults(states.last), closing(feed), interrupts(world) as interrupted:
+    with closing(feed), interrupts(world) as interrupted:
         journal = nullcontext()
         if accelerator.is_main_process:
             journal = Journal(states.folder, facts["options"], options.tracker, standing.step)
@@ -98,6 +112,7 @@ class _Run:
         self.parameters = list(state.learning(task.trainee).values())
         self.module.train()
         self.since, self.updates = time.monotonic(), 0
+        self.parts: dict[str, float] = {}  # of the loss, in this process
         self.counts = torch.zeros(5, dtype=torch.float64)  # loss, samples, tokens, right, asked
 
     def update(self, standing: Standing, feed: Prefetch) -> None:
@@ -116,6 +131,9 @@ class _Run:
                     losses = self.module(batch.to(accelerator.device, non_blocking=True))
                 accelerator.backward(losses.total / options.accumulate)
             loss += float(losses.total.detach()) / options.accumulate
+            for name, value in losses.parts.items():
+                share = float(value) / options.accumulate
+                self.parts[name] = self.parts.get(name, 0.0) + share
             seen = (0, len(batch), batch.lengths.sum(), losses.correct, losses.counted)
             self.counts += torch.tensor([float(n) for n in seen])
         norm = optimizers.clip_gradients(self.parameters, options.clip)
@@ -200,10 +218,13 @@ class _Run:
         standing.seconds += spent
         counts = self.accelerator.reduce(self.counts.float().to(self.accelerator.device)).tolist()
         steps, self.updates = self.updates, 0
+        parts = {f"loss_{n}": v / steps for n, v in self.parts.items()}
+        self.parts.clear()
         self.counts.zero_()
         if self.journal:
             values = {
                 "loss": counts[0] / steps / self.accelerator.num_processes,
+                **parts,
                 **values,
                 "token_accuracy": counts[3] / max(counts[4], 1),
                 "samples_per_s": counts[1] / spent,

@@ -7,18 +7,26 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 from torch import nn
 
 from lapa_core.errors import CheckpointError, TrainingError
 from lapa_core.train.presets import TrainOptions
 
+# While the first process encodes the demonstrations the others wait; torch's own patience with it
+# is 10 minutes (NCCL). A launcher ends the others where one fails.
+PATIENCE = timedelta(hours=24)
+
 
 def make_accelerator(cpu: bool = False) -> Accelerator:
     """This process' device, and the others'."""
-    return Accelerator(mixed_precision="no", cpu=cpu)  # one a process; a run has its own precision
+    waiting = InitProcessGroupKwargs(timeout=PATIENCE)
+    # one a process; a run has its own precision
+    return Accelerator(mixed_precision="no", cpu=cpu, kwargs_handlers=[waiting])
 
 
 def autocast(options: TrainOptions, device: torch.device) -> torch.autocast:

@@ -18,7 +18,8 @@ TYPES = ("float32", "bfloat16")
 SCHEDULES = ("constant", "cosine")
 TRACKERS = ("tensorboard", "wandb", "none")
 HEADS = ("new", "keep")
-# May differ between a run and its continuation: none of them changes a weight on the way.
+# May differ between a run and its continuation: none of them changes a weight that was learnt
+# before; with a cosine, `steps` moves the rate from there on.
 FREE = frozenset({"steps", "save_every", "keep", "log_every", "tracker", "patience", "threads"})
 
 

@@ -8,7 +8,7 @@ Can be sent to another process. Imports no torch.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +25,7 @@ from lapa_core.data.episodes import Recording
 from lapa_core.errors import ConfigError, DataError
 from lapa_core.model.interface import polarity
 from lapa_core.recording import episode as episode_files
-from lapa_core.robot import Robot
+from lapa_core.robot import WORLD, Robot
 
 _BLOCK = 1 << 20
 
@@ -106,6 +106,38 @@ def traits_of(robot: Robot, cameras: tuple[str, ...] = (), state: tuple[str, ...
     return Traits(robot.name, robot.dimensions, robot.step_time_s, polarity(robot), cameras, state)
 
 
+def robot_of(source: Source, names: Sequence[str], same_views: Sequence[str] = ()) -> Robot:
+    """The robot of these episodes: as it was recorded, which no file of its name need equal.
+
+    Args:
+        source: whose episodes they are.
+        names: at least one.
+        same_views: of these cameras, none may have been moved from one episode to another.
+
+    Raises:
+        ConfigError: its robot file is wrong, or cameras were moved.
+    """
+    texts = {source.robots.get(name): name for name in reversed(names)}
+    first = source.robot(names[0])
+    for name in texts.values() if same_views else ():
+        if _stands(source.robot(name), same_views) != _stands(first, same_views):
+            raise ConfigError(
+                f"the cameras of {name} stand elsewhere than those of {names[0]}, by the robot "
+                f"files recorded with them, so --point-weight has no one view; use 0, or "
+                f"demonstrations of one set-up"
+            )
+    return first
+
+
+def _stands(robot: Robot, cameras: Sequence[str]) -> list[tuple[object, ...]]:
+    """How each camera that is not carried about looks at the world."""
+    return [
+        (c.name, c.attached_to, *c.position_m.tolist(), *c.forward.tolist(), c.fovy_deg)
+        for c in robot.cameras
+        if c.attached_to == WORLD and c.name in cameras
+    ]
+
+
 def open_source(
     path: Path,
     labels: str,
@@ -166,7 +198,18 @@ def _mapped(path: Path, labels: str, mapping: mappings.Mapping) -> Source:
 
 
 def _named(folders: list[Path]) -> dict[str, Path]:
-    return {(f.stem if f.is_file() else f.name): f for f in folders}
+    """By name.
+
+    Raises:
+        DataError: two bags are called alike; one would be lost.
+    """
+    found: dict[str, Path] = {}
+    for folder in folders:
+        name = folder.stem if folder.is_file() else folder.name
+        if name in found:
+            raise DataError(f"{found[name]} and {folder} have one name; rename or remove one")
+        found[name] = folder
+    return found
 
 
 def _all_files(paths: list[Path]) -> list[Path]:

@@ -99,6 +99,12 @@ class Start:
             if name not in known:
                 raise ConfigError(unknown("size", name, known, f"the {size} model"))
         config = preset_.lapa_config(**(changes or {}))
+        heads, width = config.num_attention_heads, config.hidden_size
+        if min((changes or {"": 1}).values()) < 1 or width % (2 * heads):
+            raise ConfigError(
+                f"a model of these sizes cannot be made: each must be 1 or more, and hidden_size "
+                f"{width} a multiple of twice the {heads} num_attention_heads"
+            )
         tokenizer = tokenizer or fresh.small_tokenizer(
             min(config.vocab_size, 512), sorted(set(sentences))
         )
@@ -111,7 +117,9 @@ class Start:
             lapa = LapaModel(config)
         if codebook:
             initialise.vision_from_codebook(lapa, vqgan, seed)
-        return cls(lapa, vqgan, tokenizer, f"{SCRATCH} ({size}, seed {seed})")
+        sizes = "".join(f", {name} {number}" for name, number in sorted((changes or {}).items()))
+        begun = ", codebook" if codebook else ""
+        return cls(lapa, vqgan, tokenizer, f"{SCRATCH} ({size}{sizes}{begun}, seed {seed})")
 
 
 def random_vqgan(sizes: Preset, seed: int) -> Vqgan:
@@ -158,6 +166,7 @@ def ready(
         say(str(found))
     states = _states(start, demos, options, keep)
     sizes = start.lapa.config
+    had = {} if start.interface is None else {n: p.shape for n, p in _weights(start.lapa)}
     lapa = initialise.add_action_head(
         start.lapa,
         sizes.action_vocab_size if keep else options.num_bins,
@@ -167,8 +176,10 @@ def ready(
         seed=options.seed,
     ).to(DTYPES[options.weights])
     if options.smooth_start:
+        learnt = {n for n, p in _weights(lapa) if had.get(n) == p.shape}
+        learnt -= set() if keep else set(initialise.NEW_TABLES)
         initialise.smooth_tables(
-            lapa, states.num_bins if states else 0, len(demos.cameras), options.seed
+            lapa, states.num_bins if states else 0, len(demos.cameras), options.seed, learnt=learnt
         )
     aims = _aims(start, demos, options, keep)
     interface = Interface(
@@ -187,6 +198,10 @@ def ready(
         aim=aims.dimensions if aims else (),
     )
     return Checkpoint(interface, lapa, start.vqgan, start.tokenizer, actions, facts, states, aims)
+
+
+def _weights(model: Any) -> Iterable[tuple[str, torch.Tensor]]:
+    return model.named_parameters()
 
 
 def _places(start: Start, demos: DemoSet, wanted: bool) -> int:
@@ -230,8 +245,9 @@ def _aims(
     names = data_aims.names(demos.dimensions)
     if keep and start.aims is not None and start.aims.dimensions == names:
         return start.aims
-    if options.aim_bins > options.num_bins:
-        raise ConfigError(f"aim_bins must be at most num_bins {options.num_bins}, got "
+    rows = start.lapa.config.action_vocab_size if keep else options.num_bins
+    if options.aim_bins > rows:
+        raise ConfigError(f"aim_bins must be at most the action table's {rows} rows, got "
                           f"{options.aim_bins}")  # fmt: skip
     count = len(data_aims.AIMED)
     places = [data_aims.of_demo(d)[:, :, :count].reshape(len(d), -1) for d in demos.demos]

@@ -185,6 +185,12 @@ def scatter(
             f"the saved state is of another model: it lacks {sorted(set(wanted) - saved)[:3]} "
             f"and has {sorted(saved - set(wanted))[:3]} too many"
         )
+    for name, parameter in wanted.items():
+        if (there := tensors[f"weight/{name}"].shape) != (here := local(parameter).shape):
+            raise TrainingError(
+                f"the saved state is of another model: {name} is of {tuple(there)} there and of "
+                f"{tuple(here)} here"
+            )
     keys = sorted({k.split("/")[1] for k in tensors if k.startswith("optimizer/")})
     for name, parameter in wanted.items():
         local(parameter).copy_(tensors[f"weight/{name}"])

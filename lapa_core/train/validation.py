@@ -9,6 +9,7 @@ after true codes the errors would flatter. Knows the loop's wrappers only by the
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,8 +34,11 @@ class Trainee(Objective):
         pointing: another loss that is added, `point_weight` times, where batches have points.
     """
 
-    pointing: Pointing | None = None
-    point_weight = 0.0
+    def __init__(self, *args: Any, **others: Any) -> None:
+        super().__init__(*args, **others)
+        # Not as class attributes: those would hide the module that takes their place.
+        self.pointing: Pointing | None = None
+        self.point_weight = 0.0
 
     def point(self, weight: float, layer: int, arms: int) -> None:
         """Also learn where the arms act next; see `Pointing`."""
@@ -102,6 +106,12 @@ class Validator:
         count = min(samples, len(feed))
         chosen = np.linspace(0, len(feed) - 1, count).round().astype(np.int64)
         self._batches = list(_alike(feed, chosen, batch))
+        true = np.concatenate([d.actions for d in feed.demos])
+        if not np.any(true.min(axis=0) < true.max(axis=0)):
+            raise DataError(
+                "nothing moves in the episodes held back, so no error can be told from another; "
+                "use another --seed, or --validation 0"
+            )
 
     @torch.no_grad()
     def predict(

@@ -70,6 +70,20 @@ def test_the_robots_largest_step_bounds_the_outer_bins() -> None:
     assert found.dimensions[1].cut > 0
 
 
+def test_steps_beyond_the_robots_are_bounded_on_both_sides_and_said() -> None:
+    """Millimetres taken for metres: every step is beyond, either way."""
+    samples = actions(2_000)
+    samples[:, 0] = 3.0 + 0.1 * np.arange(2_000) / 2_000
+    samples[:, 2] = -samples[:, 0]
+    tokenizer, found = fit(samples, DIMENSIONS, 256, ARM)
+    answers = tokenizer.decode(tokenizer.encode(samples))
+    largest = ARM.arms[0].max_translation_m
+    np.testing.assert_allclose(answers[:, [0, 2]], [[largest, -largest]] * 2_000)
+    said = [f for f in found.findings if "go beyond what the outer bins answer" in f]
+    assert [f.partition(":")[0] for f in said] == ["wx250s/x", "wx250s/z"]
+    assert all("100 % of the steps" in f for f in said)
+
+
 def test_few_samples_and_an_outlier() -> None:
     samples = actions(30)
     samples[3, 2] = 9.0

@@ -49,7 +49,7 @@ def test_recorded_episodes_become_a_policy(
     from lapa_core.policy.policy import Policy
 
     others = tmp_path / "words.txt"
-    others.write_text(f"# tidy\n{WORDS[0]} -> bin the red one | tidy up the red block\n")
+    others.write_text(f"\ufeff# tidy\n{WORDS[0]} -> bin the red one | tidy up the red block\n")
     state = ["--state", "wx250s/x", "wx250s/gripper"]
     assert (
         finetune(
@@ -94,6 +94,11 @@ def test_from_scratch_with_adapters_beside(demos: Path, tmp_path: Path) -> None:
     assert made.interface.num_tokens == 9
     adapter = json.loads((tmp_path / "out.run/adapter/adapter_config.json").read_text())
     assert adapter["peft_type"] == "LORA"
+    assert (
+        adapter["base_model_name_or_path"] == "scratch (debug, hidden_size 48, codebook, seed 0)"
+    )
+    metrics = (tmp_path / "out.run/metrics.jsonl").read_text().splitlines()
+    assert json.loads(metrics[0])["train/loss_point"] > 0
 
 
 def step_file(folder: Path) -> Path:
@@ -168,6 +173,33 @@ def test_what_cannot_be_trained_on_is_said_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_slip_of_the_operator_is_said_before_anything_is_read(
+    debug_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Options that would do nothing, an output that would be spoilt, a folder without a name."""
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    at = ["--output", tmp_path / "out", *QUICK]
+    there = ["--from", debug_checkpoint]
+    assert "no episode that ended" in refused(capsys, ".", *there, *at)
+    slips = [
+        ([".", *there, *QUICK, "--output", "."], "exists and is no checkpoint"),
+        ([".", *there, *QUICK, "--output", debug_checkpoint], "is what the training begins with"),
+        ([".", *there, *at, "--model", "hidden_size=64", "--codebook"],
+         "--codebook, --model would do nothing"),
+        ([".", *there, *at, "--robot", "wx250s"], "--robot would do nothing: valid with a JSON"),
+        (["a.json", *there, *at, "--labels", "executed"], "--labels would do nothing: a.json"),
+        ([".", *there, *at, "--mapping", "m.yaml", "--flagged"], "--flagged would do nothing"),
+        ([".", *there, *at, "--cameras", "front", "front"], "camera front is asked for more than"),
+        (["--plan", "--gpu-memory", "0"], "--gpu-memory must be above 0, got 0"),
+    ]  # fmt: skip
+    for words, said in slips:
+        assert said in refused(capsys, *words)
+
+
 def test_an_output_that_is_no_checkpoint_is_left_alone(
     demos: Path, debug_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -194,9 +226,27 @@ def test_going_on_with_the_actions_of_a_checkpoint(tmp_path: Path) -> None:
     second = ready(first, toy_demos(4, 5, seed=1), kept)
     assert second.actions is first.actions
     assert second.lapa.action_head.weight.equal(before)
+    smooth = resolve("debug", action_head="keep", places=True, smooth_start=True)
+    third = Start.checkpoint(tmp_path / "a")
+    learnt = third.lapa.action_embed.weight.clone()
+    made = ready(third, toy_demos(4, 5, seed=1), smooth)
+    assert made.lapa.action_embed.weight.equal(learnt)  # only what is new is drawn smooth
+    places = made.lapa.vision_position.weight
+    assert places.abs().sum() > 0
+    made.save_pretrained(tmp_path / "b")
+    fourth = ready(Start.checkpoint(tmp_path / "b"), toy_demos(4, 5), replace(smooth, seed=7))
+    assert fourth.lapa.vision_position.weight.equal(places)
+    anew = ready(Start.checkpoint(tmp_path / "b"), toy_demos(4, 5),
+                 replace(smooth, action_head="new"))  # fmt: skip
+    assert not anew.lapa.action_embed.weight.equal(learnt)
+    with pytest.raises(ConfigError, match="at most the action table's 32 rows"):
+        ready(Start.checkpoint(tmp_path / "b"), toy_demos(4, 5), replace(smooth, aim_bins=64,
+                                                                        num_bins=256))  # fmt: skip
     other = replace(toy_demos(4, 5), step_time_s=0.1)
     with pytest.raises(CheckpointError, match=r"step_time_s: 0.2 there, 0.1 here"):
         ready(Start.checkpoint(tmp_path / "a"), other, kept)
+    with pytest.raises(ConfigError, match="multiple of twice the 3 num_attention_heads"):
+        Start.scratch("debug", sentences=WORDS, changes={"num_attention_heads": 3})
     with pytest.raises(CheckpointError, match="has no actions to keep"):
         ready(Start.scratch("debug"), toy_demos(4, 5), kept)
 
@@ -288,6 +338,33 @@ def test_the_plan_knows_what_a_layer_keeps(
     measured = (saved(2, 64) - saved(1, 64)) / 256
     formula = kept[0] * 64 + kept[1] * 128
     assert measured == pytest.approx(formula, rel=0.06)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_adapters_are_gathered_from_their_shards(tmp_path: Path) -> None:
+    """Every process takes part in it; the first one alone would wait for the others for ever."""
+    from safetensors.torch import load_file
+
+    code = (
+        "import sys; from pathlib import Path; from toy_demos import *\n"
+        "from lapa_core.train.finetune import finetune\n"
+        "from lapa_core.train.presets import resolve\n"
+        "from lapa_core.train.start import Start\n"
+        "o = resolve('debug', steps=1, tracker='none', shard=True, method='lora')\n"
+        "finetune(Start.scratch('debug', sentences=WORDS), toy_demos(4, 12),\n"
+        "         Path(sys.argv[1]), o, keep_adapter=True)\n"
+    )
+    (tmp_path / "train.py").write_text(code)
+    here = Path(__file__).parent
+    path = f"{here}:{here.parent.parent}"
+    env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
+    two = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    argv = [sys.executable, *two, str(tmp_path / "train.py"), str(tmp_path / "out")]
+    subprocess.run(argv, env=env, check=True, timeout=280)
+    kept = load_file(tmp_path / "out.run/adapter/adapter_model.safetensors")
+    name = "base_model.model.model.layers.0.mlp.up_proj.lora_A.weight"
+    assert kept[name].shape == (32, 32)
 
 
 @pytest.mark.slow

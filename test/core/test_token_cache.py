@@ -294,6 +294,32 @@ def test_mapped_bags_are_built_too(demos: Path, vqgan: Any, tmp_path: Path) -> N
     assert "no target of wx250s" in got.report.findings[0]
 
 
+def test_two_bags_of_one_name_are_refused(tmp_path: Path) -> None:
+    """One of them would not be learnt from, and nobody told."""
+    from lapa_core.train.sources import _named
+
+    for name in ("pick.mcap", "pick.db3"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(DataError, match=r"pick\.db3 and .*pick\.mcap have one name"):
+        _named(sorted(tmp_path.iterdir()))
+
+
+def test_the_robot_is_the_recorded_one_and_its_cameras_stand_still(tmp_path: Path) -> None:
+    from lapa_core import paths
+    from lapa_core.train.sources import Source, robot_of
+
+    text = paths.share("config/robots/wx250s.yaml").read_text("utf-8")
+    place = "[0, -0.16, 0.36]"  # of its first camera
+    assert text.count(place) == 1
+    moved = text.replace(place, "[0.1, 0.2, 0.9]")
+    source = Source(tmp_path, ("a", "b"), dict.fromkeys("ab", tmp_path),
+                    robots={"a": moved, "b": text})  # fmt: skip
+    assert robot_of(source, ["a", "b"]).camera("front").position_m.tolist() == [0.1, 0.2, 0.9]
+    with pytest.raises(ConfigError, match="cameras of b stand elsewhere than those of a"):
+        robot_of(source, ["a", "b"], same_views=["front"])
+    assert robot_of(source, ["a", "b"], same_views=["overview"])
+
+
 def test_augmented_pictures_are_cropped_on_both_axes_and_drawn_from_their_place() -> None:
     picture = np.zeros((256, 256, 3), np.uint8)
     picture[:, 128:] = 200

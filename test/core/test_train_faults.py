@@ -134,7 +134,14 @@ def test_a_run_told_to_end_saves_first(tmp_path: Path) -> None:
 # --- in this process ----------------------------------------------------------------------------
 
 
-def train(out: Path, *, resume: bool = False, words: int = 0, **options: Any) -> Any:
+def train(
+    out: Path,
+    *,
+    resume: bool = False,
+    words: int = 0,
+    paraphrases: dict[str, tuple[str, ...]] | None = None,
+    **options: Any,
+) -> Any:
     from lapa_core.train.finetune import finetune
     from lapa_core.train.presets import resolve
     from lapa_core.train.start import Start
@@ -142,7 +149,8 @@ def train(out: Path, *, resume: bool = False, words: int = 0, **options: Any) ->
     demos = toy_demos(4, 6, seed=words)
     start = Start.scratch("debug", sentences=WORDS)
     plain = {"tracker": "none", "validate_every": 4, "validation_samples": 2}
-    return finetune(start, demos, out, resolve("debug", **{**plain, **options}), resume=resume)
+    chosen = resolve("debug", **{**plain, **options})
+    return finetune(start, demos, out, chosen, paraphrases=paraphrases, resume=resume)
 
 
 @contextmanager
@@ -212,7 +220,58 @@ def test_a_run_is_not_begun_over_and_not_continued_as_another(tmp_path: Path) ->
         train(tmp_path / "out", steps=4, lr=0.001, resume=True)
     with pytest.raises(ConfigError, match="data: "):
         train(tmp_path / "out", steps=4, words=1, resume=True)
+    with pytest.raises(ConfigError, match="paraphrases: "):
+        train(tmp_path / "out", steps=4, paraphrases={WORDS[0]: ("bin it",)}, resume=True)
     assert train(tmp_path / "out", steps=4, resume=True).step == 4
+
+
+def test_a_state_of_other_sizes_is_named() -> None:
+    from torch import nn
+
+    from lapa_core.train import state
+    from lapa_core.train.optimizer import adamw
+
+    small, large = nn.Linear(2, 3), nn.Linear(2, 4)
+    saved = state.gather(small, adamw(small.parameters()))
+    with pytest.raises(TrainingError, match=r"weight is of \(3, 2\) there and of \(4, 2\) here"):
+        state.scatter(saved, large, adamw(large.parameters()))
+
+
+def test_where_the_tools_were_is_part_of_the_demonstrations() -> None:
+    """The aim is learnt from it, so a run with another is another run."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from lapa_core.train.finetune import fingerprint
+
+    demos = toy_demos(2, 4)
+    moved = [replace(d, tool=np.full((4, 3), 0.1)) for d in demos.demos]
+    assert fingerprint(demos) != fingerprint(replace(demos, demos=tuple(moved)))
+
+
+def test_a_model_that_does_not_fit_is_said_in_one_line(tmp_path: Path) -> None:
+    from types import SimpleNamespace
+
+    import torch
+
+    from lapa_core.model.configuration import preset
+    from lapa_core.model.lapa import LapaModel
+    from lapa_core.train import loop
+    from lapa_core.train.placing import make_accelerator
+    from lapa_core.train.presets import resolve
+    from lapa_core.train.state import States
+    from lapa_core.train.validation import Trainee
+
+    class TooLarge(Trainee):
+        """Does not fit the device that it is put on."""
+
+        def to(self, *args: Any, **others: Any) -> Any:
+            raise torch.OutOfMemoryError("tried to allocate 26.96 GiB")
+
+    task: Any = SimpleNamespace(trainee=TooLarge(LapaModel(preset("debug").lapa_config())))
+    with pytest.raises(TrainingError, match=r"not enough memory on the GPU.*--method lora"):
+        loop.train(task, resolve("debug"), States(tmp_path), make_accelerator(cpu=True), {})
 
 
 def test_what_was_never_finished_is_no_state(tmp_path: Path) -> None:

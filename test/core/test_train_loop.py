@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from toy_demos import CODES, WORDS, toy_demos
 
-from lapa_core.errors import ConfigError
+from lapa_core.errors import ConfigError, DataError
 from lapa_core.train.presets import PRESETS, TrainOptions, resolve
 
 pytestmark = pytest.mark.torch
@@ -33,10 +33,11 @@ def ready(demos: Any, **options: Any) -> Any:
     return make(start(), demos, resolve("debug", places=True, **options))
 
 
-def train(demos: Any, out: Path, **options: Any) -> Any:
+def train(demos: Any, out: Path, resume: bool = False, **options: Any) -> Any:
     from lapa_core.train.finetune import finetune
 
-    return finetune(start(), demos, out, resolve("debug", **{"tracker": "none", **options}))
+    chosen = resolve("debug", **{"tracker": "none", **options})
+    return finetune(start(), demos, out, chosen, resume=resume)
 
 
 def entries(out: Path) -> list[dict[str, Any]]:
@@ -221,10 +222,47 @@ def test_learnt_adapters_are_in_the_merged_weights(tmp_path: Path) -> None:
     plain.model.rotary_emb = made.lapa.model.rotary_emb
     got = plain(batch.input_ids, batch.input_tables)
     torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
-    adapters.save_adapter(made.lapa, options, "here", tmp_path)
-    assert json.loads((tmp_path / "adapter_config.json").read_text())["r"] == 3
+    adapters.save_adapter(adapters.alone(made.lapa), options, "here", tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert config["r"] == 3 and config["base_model_name_or_path"] == "here"
     kept = load_file(tmp_path / "adapter_model.safetensors")
     assert "base_model.model.model.layers.0.mlp.up_proj.lora_B.weight" in kept
+
+
+def test_pointing_is_part_of_the_loss() -> None:
+    """It was once built, optimised and never asked: a class attribute hid the module."""
+    import torch
+
+    from lapa_core.train.feed import Feed
+    from lapa_core.train.validation import Trainee
+
+    demos = toy_demos(2, 6)
+    made = ready(demos)
+    trainee = Trainee(made.lapa, num_bins=made.num_bins)
+    feed = Feed(demos, made)
+    batch = feed.batch(feed.draw(0, 4))
+    plain = trainee(batch)
+    trainee.point(0.5, 1, arms=1)
+    assert trainee(batch).total == plain.total  # no points, nothing to point at
+    batch = replace(batch, points=torch.tensor([[[3]], [[-100]], [[0]], [[15]]]))
+    found = trainee(batch)
+    torch.testing.assert_close(found.total, plain.total + 0.5 * found.parts["point"])
+    assert float(found.parts["point"]) > 1
+    found.total.backward()
+    assert trainee.pointing is not None and trainee.pointing.head.weight.grad.abs().sum() > 0
+
+
+def test_validation_that_could_tell_nothing_is_refused() -> None:
+    """Episodes held back in which nothing moves give no error to stop by."""
+    from lapa_core.train.feed import Feed
+    from lapa_core.train.validation import Validator
+
+    demos = toy_demos(2, 6)
+    made = ready(demos)
+    still = tuple(replace(d, actions=np.zeros_like(d.actions)) for d in demos.demos)
+    held = Feed(replace(demos, demos=still), made)
+    with pytest.raises(DataError, match="nothing moves in the episodes held back"):
+        Validator(held, made, 4, 4)
 
 
 def test_4_bit_training_is_refused_without_cuda() -> None:
@@ -293,6 +331,10 @@ def test_training_stops_when_the_error_no_longer_falls(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (ended.step, ended.best["step"]) == (6, 2)
     assert "no smaller action error in 2 validations" in ended.ended
+    more = {"steps": 10, "lr": 1e-12, "validate_every": 2, "validation_samples": 4}
+    assert train(toy_demos(), tmp_path / "out", resume=True, patience=2, **more).step == 6
+    ended = train(toy_demos(), tmp_path / "out", resume=True, patience=9, **more)
+    assert (ended.step, ended.ended) == (10, "")
 
 
 def test_without_validation_the_last_weights_are_saved(tmp_path: Path) -> None:
