@@ -18,8 +18,8 @@ gpu)
     training="--preset micro --steps 60000 --batch 128 --precision bfloat16"
     ;;
 cpu)
-    episodes=6000 workers=2 trials=100
-    tokenizer="--minutes 25 --threads 2"
+    episodes=9000 workers=2 trials=100
+    tokenizer="--minutes 20 --threads 2"
     training="--preset micro --steps 50000 --precision bfloat16 --threads 2"
     ;;
 debug)
@@ -34,7 +34,7 @@ debug)
 esac
 
 mkdir -p "$work"
-$lapa collect "$work/demos" --episodes $episodes --seed 1 --workers $workers
+$lapa collect "$work/demos" --episodes $episodes --seed 1 --disturb 0.08 --workers $workers
 $lapa pretrain vqgan "$work/demos" --output "$work/vqgan" --seed 1 --resume $tokenizer
 $lapa finetune "$work/demos" --from scratch --vqgan "$work/vqgan" --codebook --output "$work/lapa-micro" \
     --state $state --no-center-crop --variants 1 --workers $workers --resume $training

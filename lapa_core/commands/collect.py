@@ -37,7 +37,8 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     given = {k: tuple(v) for k, v in vars(args).items() if isinstance(v, list)}
     request = Request(
         seed=args.seed, robot=args.robot, scene=args.scene, jpeg_quality=args.jpeg_quality,
-        image_size=args.image_size, keep_failures=args.keep_failures, **given,
+        image_size=args.image_size, keep_failures=args.keep_failures, disturb=args.disturb,
+        **given,
     )  # fmt: skip
     progress = _Progress(args.episodes)
     try:
@@ -67,6 +68,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--robot", default="wx250s", help="a name in config/robots, or a path")
     add("--image-size", type=_size, metavar="WxH", help="of the pictures; default: robot file's")
     add("--jpeg-quality", type=int, default=QUALITY, help="1 to 100")
+    add(
+        "--disturb",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="of the steps at which the arm is pushed off its way, so that the way back is shown",
+    )
     add("--keep-failures", action="store_true", help="write those too, as failures")
 
 

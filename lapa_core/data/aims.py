@@ -20,6 +20,9 @@ RISE_M = 0.01  # a tool that rises by more than this, within `RISE_STEPS`, has b
 RISE_STEPS = 3
 LEVEL_M = 5e-4  # heights that differ by less are equal
 GRIPPER = 0.5  # a command that changes by more opens or closes
+# Steps that were left out, over which what was meant is still foreseen: two seconds at 5 Hz. After
+# a push against the arm, a correction or a glitch of the camera the same thing is meant.
+GAP_STEPS = 10
 
 
 AIMED = AXES[:2]  # what a policy says of the place; how high follows from the task
@@ -54,13 +57,17 @@ def aims(tool_m: FloatArray, openings: FloatArray, index: NDArray[np.int64]) -> 
     Args:
         tool_m: (n, 3) measured places of the tool, z up.
         openings: (n,) commanded opening of its gripper, 0 .. 1.
-        index: (n,) places on the episode's grid; a gap ends what can be foreseen.
+        index: (n,) places on the episode's grid; a long gap ends what can be foreseen. What
+            lies beside any gap is no act: who knows what was done in it.
 
     Returns:
-        (n, 3); the last place before a gap, or of the episode, where nothing is done any more.
+        (n, 3); the last place before a long gap, or of the episode, where nothing is done any
+        more.
     """
-    acts = _changes(openings) | _low_points(tool_m[:, 2])
-    ends = np.append(np.diff(index) != 1, True)
+    apart = np.diff(index)
+    after, before = np.insert(apart > 1, 0, False), np.append(apart > 1, False)
+    acts = _changes(openings) & ~after | _low_points(tool_m[:, 2]) & ~after & ~before
+    ends = np.append(apart > GAP_STEPS, True)
     where = np.flatnonzero(acts | ends)
     following = where[np.searchsorted(where, np.arange(len(tool_m)))]
     return np.asarray(tool_m[following], dtype=np.float64)

@@ -17,7 +17,7 @@ import numpy as np
 
 from lapa_core import description as descriptions
 from lapa_core.control import ArmController
-from lapa_core.control.authority import Source
+from lapa_core.control.authority import SOURCES, Source
 from lapa_core.control.compose import Pose
 from lapa_core.data.state import of_tool
 from lapa_core.errors import ConfigError
@@ -28,7 +28,7 @@ from lapa_core.sim.ramp import TargetRamps
 from lapa_core.sim.simulation import Simulation
 from lapa_core.sim.tasks import Trial
 from lapa_core.sim.things import scene
-from lapa_core.types import ActionChunk, FloatArray, ImageArray, Observation
+from lapa_core.types import NUM_AXES, ActionChunk, FloatArray, ImageArray, Observation
 
 NS = 1_000_000_000
 START_SPREAD_RAD = 0.12  # of each joint, where a start is drawn: some centimetres at the tool
@@ -150,7 +150,7 @@ class Cell:
     def holds(self) -> str:
         """Why the arm does not do what it is told, or ""."""
         state, reason = self.authority
-        return "" if state == self._source or self._steps == 0 else reason
+        return "" if state in SOURCES or self._steps == 0 else reason
 
     @property
     def done(self) -> bool:
@@ -174,9 +174,18 @@ class Cell:
         width, height = size or (None, None)
         return self._sim.render(camera, width, height)
 
-    def act(self, chunk: ActionChunk) -> None:
-        """Play a chunk for one step time; the next one replaces what is left of it."""
-        self._controller.on_chunk(self._source, chunk, self._now_s, self.stamp_ns)
+    def act(self, chunk: ActionChunk, source: Source | None = None) -> None:
+        """Play a chunk for one step time; the next one replaces what is left of it.
+
+        Args:
+            chunk: deltas.
+            source: who sends it; None: as the cell was made. Teleop hands back before a policy.
+        """
+        source = source or self._source
+        if source == "policy" and self.authority[0] == "teleop":
+            nothing = self.chunk(np.empty((0, NUM_AXES)))
+            self._controller.on_chunk("teleop", nothing, self._now_s, self.stamp_ns)
+        self._controller.on_chunk(source, chunk, self._now_s, self.stamp_ns)
         period_s = self._controller.params.period_s
         ticks = self.robot.step_time_s / period_s
         # No whole number of them, as at 20 Hz: steps take turns, so that time does not run away.
@@ -226,16 +235,23 @@ class Decides(Protocol):
 class ExpertPolicy:
     """The scripted demonstrator as a policy."""
 
-    def __init__(self, cell: Cell, rng: np.random.Generator | None = None) -> None:
-        """Plan for the cell's trial."""
+    def __init__(
+        self, cell: Cell, rng: np.random.Generator | None = None, strays: bool = True
+    ) -> None:
+        """Plan for the cell's trial; `rng` and `strays` as of `Expert`."""
         trial = cell.trial
         arm = cell.robot.arms[0].name
-        self._expert = Expert(cell.sim, arm, trial.target, trial.task, rng)
+        self._expert = Expert(cell.sim, arm, trial.target, trial.task, rng, strays)
 
     @property
     def done(self) -> bool:
         """Whether the demonstration is over."""
         return self._expert.done
+
+    @property
+    def expert(self) -> Expert:
+        """Who demonstrates."""
+        return self._expert
 
     def decide(self, cell: Cell) -> ActionChunk:
         """One step."""

@@ -21,11 +21,13 @@ import numpy as np
 from lapa_core.errors import ConfigError, unknown
 from lapa_core.sim import tape as tapes
 from lapa_core.sim.cell import Cell, ExpertPolicy
+from lapa_core.sim.disturbance import Disturbance
+from lapa_core.sim.expert import Expert
 from lapa_core.sim.tape import Rig, Tape
 from lapa_core.sim.tasks import TASKS, Trial, training_trials
 from lapa_core.sim.things import COLOURS, TABLETOP
 
-MAX_STEPS = 80  # three times the longest of a hundred (25, cover)
+MAX_STEPS = 80  # three times the longest of a hundred undisturbed (25, cover)
 SETTLE_STEPS = 5  # a second, for a thing to fall and lie still; not recorded
 QUALITY = 90  # of the JPEGs; 28 kB a picture of 640x480
 
@@ -43,6 +45,8 @@ class Request:
         image_size: width, height of the pictures; None: as the robot file says.
         jpeg_quality: 1 to 100.
         keep_failures: whether those that did not succeed are written too, as failures.
+        disturb: share of the steps at which somebody pushes the arm off its way; those steps
+            are recorded as a policy's, so that nobody learns them.
     """
 
     seed: int = 0
@@ -54,6 +58,7 @@ class Request:
     image_size: tuple[int, int] | None = None
     jpeg_quality: int = QUALITY
     keep_failures: bool = False
+    disturb: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be collected, before anything is begun."""
@@ -62,6 +67,8 @@ class Request:
                 raise ConfigError(unknown("colour", colour, COLOURS, "lapa_core.sim.things"))
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"seed must be 0 to 2^63 - 1, got {self.seed}")
+        if not 0.0 <= self.disturb <= 0.5:
+            raise ConfigError(f"disturb must be 0 to 0.5 of the steps, got {self.disturb:g}")
         if not 1 <= self.jpeg_quality <= 100:
             raise ConfigError(f"jpeg quality must be 1 to 100, got {self.jpeg_quality}")
         self.trial(0)
@@ -149,10 +156,17 @@ def demonstrate(request: Request, out: Path, rig: Rig, cell: Cell, number: int) 
     trial = request.trial(number)
     rng = np.random.default_rng([request.seed, number])
     cell.reset(trial, rng)
-    expert = ExpertPolicy(cell, rng)
+    # Pushes show the way from beside; a point beside the way that nobody can foresee only blurs.
+    expert = ExpertPolicy(cell, rng, strays=not request.disturb)
+    pushes = None
+    if request.disturb:  # with a chance of its own, so that the rest is as without
+        arm = rig.robot.arms[0]
+        pushes = Disturbance(
+            np.random.default_rng([request.seed, number, 1]), request.disturb, arm
+        )
     tape = Tape(rig, out, number, cell)
     try:
-        note = _act(cell, expert, tape)
+        note = _act(cell, expert, tape, pushes)
         outcome = cell.outcome()
         written = outcome.success or request.keep_failures
         findings: tuple[str, ...] = ()
@@ -171,7 +185,7 @@ def demonstrate(request: Request, out: Path, rig: Rig, cell: Cell, number: int) 
     )  # fmt: skip
 
 
-def _act(cell: Cell, expert: ExpertPolicy, tape: Tape) -> str:
+def _act(cell: Cell, expert: ExpertPolicy, tape: Tape, pushes: Disturbance | None) -> str:
     """Act to the end, and wait until the judge can say; returns why it was broken off, or ""."""
     note = ""
     opening = 1.0
@@ -180,6 +194,8 @@ def _act(cell: Cell, expert: ExpertPolicy, tape: Tape) -> str:
         note = cell.holds or (f"not done in {MAX_STEPS} steps" if cell.steps >= MAX_STEPS else "")
         if expert.done or note:
             break
+        if pushes is not None and cell.steps and _pushed(cell, expert.expert, tape, pushes):
+            continue
         chunk = expert.decide(cell)
         opening = float(chunk.deltas[0, -1])
         tape.ask(chunk)
@@ -190,3 +206,14 @@ def _act(cell: Cell, expert: ExpertPolicy, tape: Tape) -> str:
             break
         cell.act(cell.chunk(np.array([[0.0] * 6 + [opening]])))
     return note
+
+
+def _pushed(cell: Cell, expert: Expert, tape: Tape, pushes: Disturbance) -> bool:
+    """Whether the arm was pushed in place of a step."""
+    delta = pushes.delta(expert.opening, expert.carries)
+    if delta is None:
+        return False
+    cell.act(cell.chunk(delta[None]), source="policy")
+    tape.told()
+    expert.disturbed()
+    return True

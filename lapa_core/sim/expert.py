@@ -39,6 +39,11 @@ GRIP_STEPS = 1
 STRAY_SHARE = 0.3  # of the demonstrations pass a point beside the first waypoint
 STRAY_M = (0.04, 0.04, 0.03)
 HEIGHT_M = 0.01  # spread of the height it travels at
+# After somebody moved the arm: this near to its way it goes on, else it rises and begins again.
+BESIDE_M, LOW_M = 0.012, 0.02
+GRASP_OFF_M, GRASP_OFF_RAD = 0.005, 0.1  # nobody goes back for that little before closing
+UPRIGHT = 0.7  # cosine of the lean of a thing that still stands
+GRASP, CARRY, RELEASE = 2, 3, 6  # places in the plans of `put` and `cover`
 
 Waypoint = tuple[Pose, float, int]  # goal in the base frame, opening, steps to stay there
 
@@ -57,6 +62,7 @@ class Expert:
         thing: str = "red_block",
         task: str = tasks.PUT,
         rng: np.random.Generator | None = None,
+        strays: bool = True,
     ) -> None:
         """Plan for the thing where it stands now.
 
@@ -66,6 +72,7 @@ class Expert:
             thing: that is put into the bin, knocked over or covered.
             task: one of `tasks.TASKS`.
             rng: of the ways that differ from one demonstration to the next; None: always the same.
+            strays: whether some of those begin with a point beside the way.
 
         Raises:
             ConfigError: the simulation has no such thing, arm or cup, or there is no such task.
@@ -79,24 +86,100 @@ class Expert:
         if task == tasks.COVER and self._cup is None:
             raise ConfigError(f"scene {sim.scene.name} has no cup to cover the {thing} with")
         self._travel_m = TRAVEL_M + (rng.uniform(-HEIGHT_M, HEIGHT_M) if rng else 0.0)
+        self._task, self._moved = task, False
+        self._plan = self._ways()
+        self._astray = self._beside(rng if strays else None)
+        self._at = -1 if self._astray else 0  # place in the plan
+        self._begin()
+
+    def _ways(self) -> list[Waypoint]:
         ways = {tasks.PUT: self._put, tasks.KNOCK: self._knock, tasks.COVER: self._cover}
-        self._plan = self._astray(list(ways[task]()), rng)
-        self._goal, self._opening, self._wait = next(self._plan)
+        return list(ways[self._task]())
+
+    def _begin(self) -> None:
+        """Make for the waypoint at the place in the plan, or the one before it."""
+        before = self._astray if self._at < 0 else None
+        self._goal, self._opening, self._wait = before or self._plan[self._at]
+
+    @property
+    def opening(self) -> float:
+        """What the gripper is told now, 0 .. 1."""
+        return self._opening
+
+    @property
+    def carries(self) -> bool:
+        """Whether it should hold something that must not fall."""
+        return self._task != tasks.KNOCK and GRASP <= self._at < RELEASE
+
+    def disturbed(self) -> None:
+        """Say that somebody else has moved the arm; the next decision makes up for it."""
+        self._moved = True
 
     def decide(self, target: Pose) -> FloatArray:
         """(7,) the next delta [m, rad, 0..1] after a pose commanded so far, in the base frame."""
+        if self._moved:
+            self._moved = False
+            self._make_up(target)
         while not self.done and _reached(target, self._goal) and self._wait <= 0:
-            following = next(self._plan, None)
-            if following is None:
+            if self._at + 1 == len(self._plan):
                 self.done = True
             else:
-                self._goal, self._opening, self._wait = following
+                self._at += 1
+                self._begin()
         delta = difference(target, self._goal)
         if _reached(target, self._goal):
             self._wait -= 1
         bound = np.repeat([self._arm.max_translation_m, self._arm.max_rotation_rad], 3)
         ratio = float(np.max(np.abs(delta) / (STEP_SHARE * bound)))
         return np.concatenate([delta / max(1.0, ratio), [self._opening]])
+
+    def _make_up(self, target: Pose) -> None:
+        """Go on where that is possible, else begin again from above, with what stands where now.
+
+        Whoever learns from it sees what to do beside the way, which a faultless way never shows.
+        """
+        if self._task == tasks.KNOCK and self._fallen():
+            self._at = len(self._plan) - 1
+            self._begin()
+        if self._at >= (RELEASE if self._task != tasks.KNOCK else len(self._plan) - 1):
+            return
+        if self.carries and self._holds():
+            self._at, lift = CARRY, self._plan[CARRY][0]
+            over = Pose(np.array([*target.xyz_m[:2], lift.xyz_m[2]]), lift.rotation)
+            self._plan[CARRY] = over, CLOSED, 0
+            self._begin()
+            return
+        goal = self._plan[1][0]
+        aside = difference(target, goal)
+        if (
+            self._at == GRASP
+            and self._task != tasks.KNOCK
+            and float(np.linalg.norm(aside[:3])) < GRASP_OFF_M
+            and float(np.linalg.norm(aside[3:])) < GRASP_OFF_RAD
+        ):
+            self._plan[GRASP] = target, CLOSED, GRIP_STEPS
+            self._begin()
+            return
+        near = float(np.linalg.norm(aside[:2])) < BESIDE_M
+        if near and 1 <= self._at <= GRASP and self._task != tasks.KNOCK:
+            self._at = 1
+            self._begin()
+            return
+        self._plan = self._ways()
+        above = self._plan[0][0].xyz_m[2]
+        low = target.xyz_m[2] < above - LOW_M
+        rise = Pose(np.array([*target.xyz_m[:2], above]), target.rotation)
+        self._astray = (rise, self._plan[0][1], 0) if low else None
+        self._at = -1 if low else 0
+        self._begin()
+
+    def _holds(self) -> bool:
+        """Whether a finger touches what is to be carried."""
+        name = CUP if self._task == tasks.COVER else self._thing.name
+        return any(name in pair and "finger" in "".join(pair) for pair in self._sim.contacts())
+
+    def _fallen(self) -> bool:
+        return bool(self._sim.object_poses()[self._thing.name].rotation[2, 2] < UPRIGHT)
 
     def succeeded(self) -> bool:
         """Whether the thing lies in the bin and no finger holds it."""
@@ -148,13 +231,12 @@ class Expert:
         yield self._goal_at(to, hold, yaw), OPEN, GRIP_STEPS
         yield self._goal_at(to, CARRY_M, yaw), OPEN, 0
 
-    def _astray(self, plan: list[Waypoint], rng: np.random.Generator | None) -> Iterator[Waypoint]:
-        """The plan, now and then with a point beside the first waypoint before it."""
-        if rng is not None and rng.random() < STRAY_SHARE:
-            goal, opening, _ = plan[0]
-            beside = goal.xyz_m + rng.uniform(-1, 1, size=3) * STRAY_M
-            yield Pose(beside, goal.rotation), opening, 0
-        yield from plan
+    def _beside(self, rng: np.random.Generator | None) -> Waypoint | None:
+        """Now and then, a point beside the first waypoint to pass before it."""
+        if rng is None or rng.random() >= STRAY_SHARE:
+            return None
+        goal, opening, _ = self._plan[0]
+        return Pose(goal.xyz_m + rng.uniform(-1, 1, size=3) * STRAY_M, goal.rotation), opening, 0
 
     def _goal_at(self, xy: FloatArray, height_m: float, yaw: float) -> Pose:
         """A pose of the tool in the base frame: pointing down, fingers closing along `yaw`."""

@@ -23,7 +23,7 @@ import pytest
 
 from lapa_core import cli, crew
 from lapa_core.audit import inspection
-from lapa_core.data import replay
+from lapa_core.data import cuts, replay
 from lapa_core.data.episodes import find, open_episode
 from lapa_core.data.samples import LabelledSample, SampleParams, Samples
 from lapa_core.errors import ConfigError, DataError, LapaError, RecordingError
@@ -151,6 +151,30 @@ def test_it_can_be_replayed(collected: Path, made: Any) -> None:
     plan = replay.plan(open_episode(collected / "episode_0000"))
     np.testing.assert_allclose(plan.deltas, [a for _, a in made[0]], atol=1e-9)
     np.testing.assert_allclose(np.diff(plan.times_s), 0.2, atol=1e-9)
+
+
+@pytest.mark.parametrize("task", ["put", "knock", "cover"])
+def test_pushed_off_its_way_it_finds_back_and_the_pushes_are_not_its_own(
+    task: str, tmp_path: Path
+) -> None:
+    request = Request(seed=3, image_size=(160, 120), tasks=(task,), disturb=0.15)
+    (attempt,) = collect(request, tmp_path / "set", 1).attempts.values()
+    assert attempt.success and not attempt.findings
+    samples = read(tmp_path / "set", attempt.number)
+    who = [s.authority for s in samples]
+    assert 1 <= who.count("policy") < len(who) / 2
+    kept, removed = cuts.apply(_trail(samples), cuts.CutParams())
+    assert [w for w, k in zip(who, kept, strict=True) if k] == ["teleop"] * who.count("teleop")
+    assert removed[0].reason == "authority" and len(removed[0].steps) == who.count("policy")
+    with pytest.raises(ConfigError, match="disturb must be"):
+        dataclasses.replace(request, disturb=0.6)
+
+
+def _trail(samples: list[LabelledSample]) -> cuts.Trail:
+    trail = cuts.Trail()
+    for sample in samples:
+        trail.add(sample)
+    return trail
 
 
 def test_several_processes_make_the_same_bytes(quick: Path, tmp_path: Path) -> None:
