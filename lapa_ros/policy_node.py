@@ -87,7 +87,7 @@ class PolicyNode(LifecycleNode):
         self._decider: Decider | None = None
         self._thread: threading.Thread | None = None
         self._inputs: list[object] = []
-        self._said_s = time.monotonic()
+        self._said_s: float | None = None  # on the topic; the parameter's words stay
         if self.params.instruction_timeout_s:
             self.create_timer(CHECK_S, self._forget)
         self._set_status("unconfigured")
@@ -148,7 +148,6 @@ class PolicyNode(LifecycleNode):
             state=self._state_of(robot) if policy.checkpoint.interface.state else dict,
         )
         self._decider.instruction = p.instruction
-        self._said_s = time.monotonic()
         for name, latest in frames.items():
             topic = robot.camera(name).topic
             kind = CompressedImage if topic.endswith("/compressed") else Image
@@ -223,8 +222,10 @@ class PolicyNode(LifecycleNode):
 
     def _forget(self) -> None:
         """Who watches over the arm says the words again and again; if it dies, they are void."""
+        if self._decider is None or self._said_s is None:
+            return
         silent_s = time.monotonic() - self._said_s
-        if self._decider is None or silent_s < self.params.instruction_timeout_s:
+        if silent_s < self.params.instruction_timeout_s:
             return
         if self._decider.instruction:
             self.get_logger().warn(f"instruction not said again for {silent_s:.1f} s: forgotten")

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from lapa_core.data.images import MODEL_SIZE
+from lapa_core.data.images import MODEL_SIZE, resize
 from lapa_core.errors import ConfigError
 from lapa_core.types import FloatArray, ImageArray
 
@@ -80,8 +80,7 @@ class Augment:
             return picture
         top, left = (int(d * (MODEL_SIZE - side + 1)) for d in draws[1:])
         cut = np.ascontiguousarray(picture[top : top + side, left : left + side])
-        size = (MODEL_SIZE, MODEL_SIZE)
-        return np.asarray(cv2.resize(cut, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+        return resize(cut, (MODEL_SIZE, MODEL_SIZE))
 
     def _light(self, picture: ImageArray, brightness: float, contrast: float) -> ImageArray:
         """Levels through one table: a stretch about black, then a shift, as the reference."""

@@ -144,15 +144,16 @@ def resize_for_model(image: ImageArray, center_crop: bool) -> ImageArray:
     if min(inner) == 0:
         raise DataError(f"{width}x{height} pixels are too elongated to resize to {MODEL_SIZE}")
     if scale != 1.0:
-        image = _resize(image, inner)
+        image = resize(image, inner)
     if image.shape[:2] != (MODEL_SIZE, MODEL_SIZE):
-        image = _resize(image, (MODEL_SIZE, MODEL_SIZE))
+        image = resize(image, (MODEL_SIZE, MODEL_SIZE))
     if center_crop:
-        image = _resize(image[CROP_ROWS], (MODEL_SIZE, MODEL_SIZE))
+        image = resize(image[CROP_ROWS], (MODEL_SIZE, MODEL_SIZE))
     return np.ascontiguousarray(image)
 
 
-def _resize(image: ImageArray, size: tuple[int, int]) -> ImageArray:
+def resize(image: ImageArray, size: tuple[int, int]) -> ImageArray:
+    """A picture in another size of (width, height), as everything that a model sees is resized."""
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 

@@ -165,6 +165,8 @@ def ordered(scores: Sequence[Score], run: dict[str, Any]) -> list[Score]:
 def read_run(folder: Path) -> dict[str, Any]:
     """What was measured there."""
     path = folder / RUN
+    if not path.is_file():
+        raise DataError(f"{folder} has no {RUN}: it is not the folder of an evaluation")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
