@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -250,18 +251,18 @@ def test_a_killed_evaluation_ends_as_one_that_ran_through(tmp_path: Path) -> Non
             "smoke", "--episodes", "6", "--videos", "0", "--image-size", "64x48"]  # fmt: skip
     whole = tmp_path / "whole"
     subprocess.run([*argv, "--out", str(whole)], check=True, capture_output=True)
-    rng, cut, kills = np.random.default_rng(0), tmp_path / "cut", 0
-    while True:
-        process = subprocess.Popen(
-            [*argv, "--out", str(cut), "--workers", "2"], start_new_session=True,
-            stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            process.wait(timeout=2.0 + 3.0 * rng.random())
-            break
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            kills += 1
-    assert process.returncode == 0 and kills
+    cut = tmp_path / "cut"
+    again = [*argv, "--out", str(cut), "--workers", "2"]
+    for done in (1, 6, 11):  # of 18: some are under way whenever one has just ended
+        process = subprocess.Popen(again, start_new_session=True, stdout=subprocess.DEVNULL)
+        while _lines(cut / "trials.jsonl") < done:
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.01)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    assert subprocess.run(again, stdout=subprocess.DEVNULL, check=False).returncode == 0
     assert same(results.read(cut)) == same(results.read(whole))
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.is_file() else 0
