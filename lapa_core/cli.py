@@ -37,7 +37,7 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a sub-command; returns the exit code."""
+    """Run a sub-command; returns the exit code, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
         print(usage())
@@ -56,6 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LapaError as error:
         print(f"lapa {name}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # where a command has not more to say of it
+        print(f"lapa {name}: interrupted", file=sys.stderr)
+        return 130
 
 
 def usage() -> str:

@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
+from lapa_core.commands import finetune_inputs as inputs
 from lapa_core.errors import ConfigError
 from lapa_core.train.presets import PRESETS, TrainOptions, resolve
 
@@ -106,8 +105,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_data(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("demonstrations")
     add = data.add_argument
-    add("--cameras", nargs="+", default=[], help="names, in order; default: the robot's first")
-    add("--state", nargs="+", default=[], help="names of state fed as tokens; default: none")
+    like = "as a policy given with --from reads, else"
+    add("--cameras", nargs="+", default=[], help=f"in order; default: {like} the robot's first")
+    add(
+        "--state",
+        nargs="+",
+        default=[],
+        help=f"names of state fed as tokens, or `none`; default: {like} none",
+    )
     add("--labels", default="commanded", help="commanded, executed or reached")
     add("--authority", default="teleop", help="whose steps: teleop, all or corrections")
     add("--max-idle-share", type=float, default=1.0, help="idle steps kept, share of an episode")
@@ -160,11 +165,11 @@ def _train(args: argparse.Namespace, options: TrainOptions) -> int:
 
         check_qlora(accelerator.device)
     first = accelerator.is_main_process
-    start, demos = _start_and_demos(args, options, accelerator)
+    start, demos = inputs.start_and_demos(args, options, accelerator)
     said = {i for d in demos.demos for i in d.instructions}
     others = read_paraphrases(args.paraphrases, said) if args.paraphrases else {}
     if first:
-        _say(str(demos.report))
+        inputs.say(str(demos.report))
     ended = finetune(
         start,
         demos,
@@ -173,9 +178,9 @@ def _train(args: argparse.Namespace, options: TrainOptions) -> int:
         paraphrases=others,
         resume=args.resume,
         keep_adapter=args.keep_adapter,
-        robot=_robot(args, options, demos),
+        robot=inputs.robot_of(args, options, demos),
         accelerator=accelerator,
-        say=_say,
+        say=inputs.say,
     )
     if first:
         why = f" ({ended.ended})" if ended.ended else ""
@@ -183,113 +188,3 @@ def _train(args: argparse.Namespace, options: TrainOptions) -> int:
         print(f"{args.output}: {ended.step} updates{why}{best}; curves in {args.output}.run")
     accelerator.end_training()
     return 0
-
-
-def _start_and_demos(args: argparse.Namespace, options: TrainOptions, accelerator: Any) -> Any:
-    """Weights to start from, and the demonstrations as their VQGAN's codes."""
-    from lapa_core.train.start import SCRATCH, Start, read_vqgan
-
-    words = None
-    if args.source != SCRATCH:
-        start = Start.checkpoint(args.source, options.weights)
-        vqgan, crop = start.vqgan, start.center_crop
-    else:
-        from lapa_core.model.configuration import preset
-        from lapa_core.train.start import random_vqgan
-
-        start, crop = None, True
-        size = args.size or args.preset
-        if args.vqgan:
-            vqgan, words = read_vqgan(args.vqgan)
-        else:
-            vqgan = random_vqgan(preset(size), options.seed)
-            _say("no --vqgan: pictures pass a random one, which tells little of them")
-    crop = crop if args.center_crop is None else args.center_crop
-    with accelerator.main_process_first():  # the others read what it has cached
-        demos = _demos(args, options, vqgan.to(accelerator.device), crop)
-    vqgan.to("cpu")
-    if start is None:
-        said = {i for d in demos.demos for i in d.instructions}
-        changes = dict(_size(text) for text in args.model)
-        start = Start.scratch(
-            size, vqgan=vqgan, tokenizer=words, sentences=said, codebook=args.codebook,
-            seed=options.seed, changes=changes,
-        )  # fmt: skip
-    start.center_crop = crop
-    return start, demos
-
-
-def _demos(args: argparse.Namespace, options: TrainOptions, vqgan: Any, crop: bool) -> Any:
-    from lapa_core.data.cuts import CutParams
-    from lapa_core.train import step_files, tokens
-
-    params = tokens.TokenParams(
-        cameras=tuple(args.cameras),
-        state=tuple(args.state),
-        center_crop=crop,
-        labels=args.labels,
-        filters=CutParams(args.authority, args.cuts, args.frozen, args.max_idle_share),
-        variants=args.variants,
-        seed=options.seed,
-        outcomes=tuple(args.outcomes),
-        flagged=args.flagged,
-    )
-    cache = args.cache or args.demos.with_name(args.demos.name + ".tokens")
-    if step_files.is_step_file(args.demos):
-        return step_files.build(
-            args.demos, _named_robot(args), vqgan=vqgan, cache=cache, params=params,
-            images_root=args.images,
-        )  # fmt: skip
-    return tokens.build(
-        args.demos,
-        vqgan=vqgan,
-        cache=cache,
-        params=params,
-        mapping=args.mapping,
-        workers=args.workers,
-        progress=_encoded,
-        strict=args.strict,
-    )
-
-
-def _encoded(progress: Any) -> None:
-    """The line of one episode; only a terminal sees each."""
-    if sys.stderr.isatty():
-        end = "\n" if progress.done == progress.total else ""
-        sys.stderr.write(f"\rencoded {progress.done} of {progress.total} episodes{end}")
-        sys.stderr.flush()
-
-
-def _robot(args: argparse.Namespace, options: TrainOptions, demos: Any) -> Any:
-    """The robot as the demonstrations have it, which may differ from a file of the same name."""
-    from lapa_core.train import sources, step_files
-
-    if step_files.is_step_file(args.demos):
-        return _named_robot(args)
-    found = sources.open_source(
-        args.demos, args.labels, args.mapping, tuple(args.outcomes), args.flagged
-    )
-    names = [d.name for d in demos.demos]
-    return sources.robot_of(found, names, demos.cameras if options.point_weight else ())
-
-
-def _named_robot(args: argparse.Namespace) -> Any:
-    from lapa_core import paths, robot
-
-    if not args.robot:
-        known = ", ".join(paths.names("config/robots", ".yaml"))
-        raise ConfigError(
-            f"{args.demos} does not say whose steps it has; give --robot: {known}, or a robot file"
-        )
-    return robot.load(args.robot)
-
-
-def _size(text: str) -> tuple[str, int]:
-    name, _, number = text.partition("=")
-    if not number.strip().isdecimal():
-        raise ConfigError(f"--model {text!r}: must be NAME=NUMBER, such as hidden_size=256")
-    return name.strip(), int(number)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)

@@ -166,6 +166,8 @@ def describe(policy: Policy, prediction: Prediction) -> dict[str, Any]:
         result["dimensions"] = list(policy.dimensions)
         result["units"] = [UNITS[AXES.index(n.rsplit("/", 1)[-1])] for n in policy.dimensions]
         result["action"] = steps.tolist()
+        if aim := policy.aim(prediction.tokens):
+            result["aim"] = aim
     return result
 
 
@@ -174,6 +176,9 @@ def as_text(result: dict[str, Any]) -> str:
     weights = "trained" if result["trained"] else "NOT trained: random weights"
     lines = [f"kind     {result['kind']} ({weights}), robot {result['robot']}"]
     lines.append("tokens   " + " ".join(map(str, result["tokens"])))
+    if "aim" in result:
+        lines.append("aim      where the tool acts next")
+        lines += [f"  {name}  {value:+.5f} m" for name, value in result["aim"].items()]
     if "action" in result:
         width = max(map(len, result["dimensions"]))
         for step in result["action"]:

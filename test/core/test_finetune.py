@@ -70,13 +70,25 @@ def test_recorded_episodes_become_a_policy(
     assert policy.checkpoint.states is not None
     state_tokens = policy.checkpoint.states.tokens({"wx250s/x": 0.2, "wx250s/gripper": 1.0})
     assert policy.predict(grey, WORDS[0], state_tokens).tokens.shape == (14,)
+    on = ["--from", tmp_path / "out", *QUICK, "--steps", 1, "--cache", tmp_path / "cache"]
+    assert finetune(demos, *on, "--output", tmp_path / "on") == 0
+    assert "--state as " in capsys.readouterr().err
+    again = Policy.from_checkpoint(tmp_path / "on").checkpoint.interface
+    assert again.state == ("wx250s/x", "wx250s/gripper")
+    assert finetune(demos, *on, "--output", tmp_path / "off", "--state", "none") == 0
+    assert Policy.from_checkpoint(tmp_path / "off").checkpoint.interface.state == ()
     files = {p.name for p in (tmp_path / "out.run").iterdir()}
     assert {"metrics.jsonl", "curves.png", "options.json", "tensorboard"} <= files
     events = list((tmp_path / "out.run/tensorboard").iterdir())
     assert events and events[0].stat().st_size > 500
 
 
-def test_from_scratch_with_adapters_beside(demos: Path, tmp_path: Path) -> None:
+def test_from_scratch_with_adapters_beside(
+    demos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import cv2
+    import numpy as np
+
     from lapa_core.model.checkpoint import Checkpoint
 
     assert (
@@ -92,6 +104,11 @@ def test_from_scratch_with_adapters_beside(demos: Path, tmp_path: Path) -> None:
     assert (made.lapa.config.hidden_size, made.lapa.config.vision_positions) == (48, 257)
     assert made.interface.aim == ("wx250s/aim_x", "wx250s/aim_y")
     assert made.interface.num_tokens == 9
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.zeros((48, 64, 3), dtype=np.uint8))
+    asked = ["--image", str(photo), "--instruction", WORDS[0]]
+    assert main(["infer", str(tmp_path / "out"), *asked]) == 0
+    assert "wx250s/aim_x" in capsys.readouterr().out
     adapter = json.loads((tmp_path / "out.run/adapter/adapter_config.json").read_text())
     assert adapter["peft_type"] == "LORA"
     assert (
