@@ -9,11 +9,9 @@ OUT.run holds what the run needs for itself: states to resume from, metrics, cur
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -22,7 +20,7 @@ from torch import nn
 
 from lapa_core.data.demos import DemoSet
 from lapa_core.data.views import View
-from lapa_core.errors import ConfigError, DataError, TrainingError
+from lapa_core.errors import ConfigError, DataError
 from lapa_core.model.checkpoint import DTYPES, INTERFACE, Checkpoint
 from lapa_core.policy.allocator import keep_freed_memory
 from lapa_core.robot import Robot
@@ -92,7 +90,9 @@ def finetune(
     states = States(run, options.keep, accelerator.process_index, accelerator.num_processes)
     if accelerator.is_main_process:
         check_output(output, start.name, resume)
-        _open_run(states, facts, options)
+        known = states.facts()
+        wrong = options.differences(known["options"]) if known else []
+        states.open(facts, wrong, ("start", "data", "paraphrases"))
     accelerator.wait_for_everyone()
     quiet = not accelerator.is_main_process
     checkpoint = ready(start, demos, options, robot=robot, say=(lambda _: None) if quiet else say)
@@ -231,34 +231,7 @@ def check_output(output: Path, source: str, resume: bool) -> None:
             f"another --output"
         )
     states = States(output.with_name(output.name + ".run"))
-    if (known := states.facts()) and not resume:
-        raise ConfigError(
-            f"{states.folder} holds a run of {known['step']} updates; --resume goes on with it, "
-            f"or choose another --output"
-        )
-
-
-def _open_run(states: States, facts: Mapping[str, Any], options: TrainOptions) -> None:
-    """Make the run's folder, or see that a run there is the one to go on with."""
-    if known := states.facts():
-        wrong = options.differences(known["options"])
-        wrong += [
-            f"{what}: {known.get(what)!r} then, {facts[what]!r} now"
-            for what in ("start", "data", "paraphrases")
-            if known.get(what) != facts[what]
-        ]
-        if wrong:
-            raise ConfigError(
-                f"the run in {states.folder} was another one: {'; '.join(wrong)}. Give it the "
-                f"same options and demonstrations, or choose another --output"
-            )
-    try:
-        states.folder.mkdir(parents=True, exist_ok=True)
-        states.clean()
-        text = json.dumps(facts, indent=1) + "\n"
-        (states.folder / "options.json").write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise TrainingError(f"cannot write {states.folder}: {error.strerror}") from None
+    states.refuse_unless(resume)
 
 
 def fingerprint(*sets: DemoSet) -> str:

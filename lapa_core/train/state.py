@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from lapa_core.errors import TrainingError
+from lapa_core.errors import ConfigError, TrainingError
 
 FACTS = "facts.json"
 _PREFIX = "state-"
@@ -44,6 +44,47 @@ class States:
     def found(self) -> list[Path]:
         """Complete states, the oldest first."""
         return sorted(p for p in self.folder.glob(f"{_PREFIX}*") if (p / FACTS).is_file())
+
+    def refuse_unless(self, resume: bool) -> None:
+        """Raise a `ConfigError` where a run lies that is not to be gone on with."""
+        if (known := self.facts()) and not resume:
+            raise ConfigError(
+                f"{self.folder} holds a run of {known['step']} updates; --resume goes on with it, "
+                f"or choose another --output"
+            )
+
+    def open(
+        self, facts: Mapping[str, Any], wrong: Sequence[str], compared: Sequence[str]
+    ) -> None:
+        """Make the folder, or see that the run there is the one to go on with.
+
+        Args:
+            facts: of the run that begins.
+            wrong: options in which the two differ, in words.
+            compared: names of the other facts that must agree.
+
+        Raises:
+            ConfigError: the run there was another one; says in what.
+            TrainingError: the folder cannot be written.
+        """
+        if known := self.facts():
+            found = list(wrong) + [
+                f"{what}: {known.get(what)!r} then, {facts[what]!r} now"
+                for what in compared
+                if known.get(what) != facts[what]
+            ]
+            if found:
+                raise ConfigError(
+                    f"the run in {self.folder} was another one: {'; '.join(found)}. Give it the "
+                    f"same options and data, or choose another --output"
+                )
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.clean()
+            text = json.dumps(facts, indent=1) + "\n"
+            (self.folder / "options.json").write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise TrainingError(f"cannot write {self.folder}: {error.strerror}") from None
 
     def last(self) -> str:
         """The newest state, for a message."""

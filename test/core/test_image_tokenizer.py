@@ -6,18 +6,17 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from full_disk import largest_file
 from recorded import EpisodeMaker, Script, number_of, numbered, wander
 
 from lapa_core.data import images
@@ -424,17 +423,6 @@ def test_a_loss_that_is_no_number_is_named(tmp_path: Path, pool: PicturePool) ->
     said = str(caught.value)
     assert said.startswith("update ") and "episode_000" in said and "state-0000000" in said
     assert not (tmp_path / "vqgan").exists()
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """Files of this process cannot grow beyond `size` bytes, as on a disk that is full."""
-    old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, old)
 
 
 def test_a_full_disk_is_named_and_leaves_what_there_was(tmp_path: Path, pool: PicturePool) -> None:

@@ -6,18 +6,16 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import training_child
+from full_disk import largest_file
 from toy_demos import WORDS, toy_demos
 
 from lapa_core.errors import ConfigError, TrainingError
@@ -151,17 +149,6 @@ def train(
     plain = {"tracker": "none", "validate_every": 4, "validation_samples": 2}
     chosen = resolve("debug", **{**plain, **options})
     return finetune(start, demos, out, chosen, paraphrases=paraphrases, resume=resume)
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """Files of this process cannot grow beyond `size` bytes, as on a disk that is full."""
-    old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, old)
 
 
 def test_a_failed_save_leaves_the_last_good_state_and_checkpoint(tmp_path: Path) -> None:

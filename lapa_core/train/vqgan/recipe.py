@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from lapa_core.data.augment import Augment
-from lapa_core.errors import ConfigError, TrainingError
+from lapa_core.errors import ConfigError
 from lapa_core.model.checkpoint import check_device, staged, without_progress_bars
 from lapa_core.model.vqgan import Vqgan
 from lapa_core.policy.allocator import keep_freed_memory
@@ -91,7 +91,12 @@ def pretrain(
         "sizes": _sizes(vqgan),
     }
     states = States(output.with_name(output.name + ".run"))
-    _open_run(states, output, facts, options, resume)
+    if output.exists() and not is_vqgan(output):
+        raise ConfigError(f"{output} exists and is no VQGAN; choose another --output")
+    states.refuse_unless(resume)
+    known = states.facts()
+    wrong = options.differences(known["options"]) if known else []
+    states.open(facts, wrong, ("source", "data", "moving", "sizes"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         trainee = Trainee(vqgan.to(device)).to(device)
@@ -129,43 +134,6 @@ def _train(
     finally:
         run.close()
     return standing
-
-
-def _open_run(
-    states: States,
-    output: Path,
-    facts: Mapping[str, Any],
-    options: TokenizerOptions,
-    resume: bool,
-) -> None:
-    """Make the run's folder, or see that a run there is the one to go on with."""
-    if output.exists() and not is_vqgan(output):
-        raise ConfigError(f"{output} exists and is no VQGAN; choose another --output")
-    known = states.facts()
-    if known and not resume:
-        raise ConfigError(
-            f"{states.folder} holds a run of {known['step']} updates; --resume goes on with it, "
-            f"or choose another --output"
-        )
-    if known:
-        wrong = options.differences(known["options"])
-        wrong += [
-            f"{what}: {known[what]!r} then, {facts[what]!r} now"
-            for what in ("source", "data", "moving", "sizes")
-            if known[what] != facts[what]
-        ]
-        if wrong:
-            raise ConfigError(
-                f"the run in {states.folder} was another one: {'; '.join(wrong)}. Give it the "
-                f"same options and pictures, or choose another --output"
-            )
-    try:
-        states.folder.mkdir(parents=True, exist_ok=True)
-        states.clean()
-        text = json.dumps(facts, indent=1) + "\n"
-        (states.folder / "options.json").write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise TrainingError(f"cannot write {states.folder}: {error.strerror}") from None
 
 
 def is_vqgan(folder: Path) -> bool:
