@@ -27,6 +27,7 @@ EPILOG = (
 def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     """Collect, saying how far it is."""
     os.environ.setdefault("MUJOCO_GL", "egl")  # before MuJoCo is imported
+    from lapa_core.evaluate.results import fingerprint
     from lapa_core.sim.collect import collect
     from lapa_core.sim.demonstrate import Request
 
@@ -38,6 +39,7 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     request = Request(
         seed=args.seed, robot=args.robot, scene=args.scene, jpeg_quality=args.jpeg_quality,
         image_size=args.image_size, keep_failures=args.keep_failures, disturb=args.disturb,
+        policy=args.policy, policy_files=fingerprint(Path(args.policy)) if args.policy else "",
         **given,
     )  # fmt: skip
     progress = _Progress(args.episodes)
@@ -74,6 +76,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         metavar="SHARE",
         help="of the steps at which the arm is pushed off its way, so that the way back is shown",
+    )
+    add(
+        "--policy",
+        default="",
+        metavar="CHECKPOINT",
+        help="drives until the demonstrator takes over, so that its errors are made up for",
     )
     add("--keep-failures", action="store_true", help="write those too, as failures")
 

@@ -33,7 +33,9 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
 # What has no meaning for each kind of demonstrations, and for weights that are there already.
 _OF_SCRATCH = ("size", "vqgan", "codebook", "model")
 _OF_FILES = ("robot", "images")
-_OF_RECORDINGS = ("labels", "authority", "max_idle_share", "outcomes", "flagged", "mapping")
+_OF_RECORDINGS = (
+    "labels", "authority", "max_idle_share", "outcomes", "flagged", "mapping", "also",
+)  # fmt: skip
 _OF_OURS = ("outcomes", "flagged")
 
 
@@ -130,6 +132,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="what the pictures in a JSON or jsonl are relative to; default: its folder",
     )
+    more = "more episodes of the same robot, such as corrections of an earlier policy"
+    add("--also", type=Path, nargs="+", default=[], metavar="DEMOS", help=more)
     add("--strict", action="store_true", help="refuse all if one episode cannot be used")
     add("--paraphrases", type=Path, metavar="FILE", help="lines `instruction -> other | other`")
     crop = "cut the pictures' upper and lower tenth; default: as --from, from scratch yes"

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
+from lapa_core.data.join import joined, labels
 from lapa_core.errors import ConfigError
 from lapa_core.train.presets import TrainOptions
 
@@ -76,22 +78,30 @@ def _demos(args: argparse.Namespace, options: TrainOptions, vqgan: Any, crop: bo
         outcomes=tuple(args.outcomes),
         flagged=args.flagged,
     )
-    cache = args.cache or args.demos.with_name(args.demos.name + ".tokens")
     if step_files.is_step_file(args.demos):
         return step_files.build(
-            args.demos, _named_robot(args), vqgan=vqgan, cache=cache, params=params,
-            images_root=args.images,
+            args.demos, _named_robot(args), vqgan=vqgan, cache=_cache(args, args.demos),
+            params=params, images_root=args.images,
         )  # fmt: skip
-    return tokens.build(
-        args.demos,
-        vqgan=vqgan,
-        cache=cache,
-        params=params,
-        mapping=args.mapping,
-        workers=args.workers,
-        progress=_encoded,
-        strict=args.strict,
-    )
+    folders = (args.demos, *args.also)
+    sets = [
+        tokens.build(
+            folder,
+            vqgan=vqgan,
+            cache=_cache(args, folder),
+            params=params,
+            mapping=args.mapping,
+            workers=args.workers,
+            progress=_encoded,
+            strict=args.strict,
+        )
+        for folder in folders
+    ]
+    return joined(sets, labels(folders))
+
+
+def _cache(args: argparse.Namespace, folder: Path) -> Path:
+    return args.cache or folder.with_name(folder.name + ".tokens")
 
 
 def _encoded(progress: Any) -> None:
@@ -108,11 +118,15 @@ def robot_of(args: argparse.Namespace, options: TrainOptions, demos: Any) -> Any
 
     if step_files.is_step_file(args.demos):
         return _named_robot(args)
-    found = sources.open_source(
-        args.demos, args.labels, args.mapping, tuple(args.outcomes), args.flagged
-    )
-    names = [d.name for d in demos.demos]
-    return sources.robot_of(found, names, demos.cameras if options.point_weight else ())
+    folders = (args.demos, *args.also)
+    used = [d.name for d in demos.demos]
+    parts = []
+    for folder, label in zip(folders, labels(folders), strict=True):
+        found = sources.open_source(
+            folder, args.labels, args.mapping, tuple(args.outcomes), args.flagged
+        )
+        parts.append((found, [n for n in found.names if label + n in used]))
+    return sources.robot_of(parts, demos.cameras if options.point_weight else ())
 
 
 def _named_robot(args: argparse.Namespace) -> Any:

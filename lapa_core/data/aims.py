@@ -61,16 +61,18 @@ def aims(tool_m: FloatArray, openings: FloatArray, index: NDArray[np.int64]) -> 
             lies beside any gap is no act: who knows what was done in it.
 
     Returns:
-        (n, 3); the last place before a long gap, or of the episode, where nothing is done any
-        more.
+        (n, 3); NaN before a gap that is long or in which the gripper has opened or closed, at a
+        place that nobody knows. The last place where nothing is done any more.
     """
     apart = np.diff(index)
     after, before = np.insert(apart > 1, 0, False), np.append(apart > 1, False)
-    acts = _changes(openings) & ~after | _low_points(tool_m[:, 2]) & ~after & ~before
-    ends = np.append(apart > GAP_STEPS, True)
-    where = np.flatnonzero(acts | ends)
+    changes = _changes(openings)
+    acts = changes & ~after | _low_points(tool_m[:, 2]) & ~after & ~before
+    blind = np.append((apart > GAP_STEPS) | (apart > 1) & changes[1:], False)
+    where = np.flatnonzero(acts | blind | (np.arange(len(tool_m)) == len(tool_m) - 1))
     following = where[np.searchsorted(where, np.arange(len(tool_m)))]
-    return np.asarray(tool_m[following], dtype=np.float64)
+    places = np.where((blind & ~acts)[:, None], np.nan, np.asarray(tool_m, dtype=np.float64))
+    return places[following]
 
 
 def _changes(openings: FloatArray) -> NDArray[np.bool_]:

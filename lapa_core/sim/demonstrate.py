@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,10 +23,13 @@ from lapa_core.errors import ConfigError, unknown
 from lapa_core.sim import tape as tapes
 from lapa_core.sim.cell import Cell, ExpertPolicy
 from lapa_core.sim.disturbance import Disturbance
-from lapa_core.sim.expert import Expert
 from lapa_core.sim.tape import Rig, Tape
-from lapa_core.sim.tasks import TASKS, Trial, training_trials
+from lapa_core.sim.tasks import KNOCK, TASKS, Trial, training_trials
 from lapa_core.sim.things import COLOURS, TABLETOP
+from lapa_core.sim.turns import Other, Pushes, Turns
+
+if TYPE_CHECKING:
+    from lapa_core.policy import Policy
 
 MAX_STEPS = 80  # three times the longest of a hundred undisturbed (25, cover)
 SETTLE_STEPS = 5  # a second, for a thing to fall and lie still; not recorded
@@ -47,6 +51,8 @@ class Request:
         keep_failures: whether those that did not succeed are written too, as failures.
         disturb: share of the steps at which somebody pushes the arm off its way; those steps
             are recorded as a policy's, so that nobody learns them.
+        policy: folder of a checkpoint that drives until the demonstrator takes over; "": none.
+        policy_files: what its files are told from others' by (`fingerprint`).
     """
 
     seed: int = 0
@@ -59,6 +65,8 @@ class Request:
     jpeg_quality: int = QUALITY
     keep_failures: bool = False
     disturb: float = 0.0
+    policy: str = ""
+    policy_files: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be collected, before anything is begun."""
@@ -69,6 +77,9 @@ class Request:
             raise ConfigError(f"seed must be 0 to 2^63 - 1, got {self.seed}")
         if not 0.0 <= self.disturb <= 0.5:
             raise ConfigError(f"disturb must be 0 to 0.5 of the steps, got {self.disturb:g}")
+        if self.disturb and self.policy:
+            raise ConfigError("the arm is pushed or driven by a policy, not both: disturb is "
+                              f"{self.disturb:g} and policy {self.policy!r}")  # fmt: skip
         if not 1 <= self.jpeg_quality <= 100:
             raise ConfigError(f"jpeg quality must be 1 to 100, got {self.jpeg_quality}")
         self.trial(0)
@@ -116,15 +127,27 @@ def demonstrator(request: Request, out: Path) -> Iterator[partial[Attempt]]:
 
     Raises:
         ConfigError: the robot cannot be simulated.
+        CheckpointError: the policy cannot be used with it.
     """
     rig = make_rig(request)
+    policy = _policy(request, rig) if request.policy else None
     cameras = tuple(c.name for c in rig.robot.cameras)
     cell = Cell(rig.robot, cameras=cameras, source="teleop")
     try:
         with in_use(out):
-            yield partial(demonstrate, request, out, rig, cell)
+            yield partial(demonstrate, request, out, rig, cell, policy)
     finally:
         cell.close()
+
+
+def _policy(request: Request, rig: Rig) -> Policy:
+    """Who drives before the demonstrator takes over."""
+    from lapa_core.policy import Policy  # torch, which demonstrations do not need
+
+    policy = Policy.from_checkpoint(request.policy, num_threads=1)
+    policy.check_robot(rig.robot)
+    policy.warm_up()
+    return policy
 
 
 @contextmanager
@@ -147,7 +170,9 @@ def make_rig(request: Request) -> Rig:
     return tapes.rig(request.robot, request.cameras, request.image_size, request.jpeg_quality)
 
 
-def demonstrate(request: Request, out: Path, rig: Rig, cell: Cell, number: int) -> Attempt:
+def demonstrate(
+    request: Request, out: Path, rig: Rig, cell: Cell, policy: Policy | None, number: int
+) -> Attempt:
     """Demonstrate, judge, and write what is to be kept.
 
     Raises:
@@ -156,17 +181,12 @@ def demonstrate(request: Request, out: Path, rig: Rig, cell: Cell, number: int) 
     trial = request.trial(number)
     rng = np.random.default_rng([request.seed, number])
     cell.reset(trial, rng)
-    # Pushes show the way from beside; a point beside the way that nobody can foresee only blurs.
-    expert = ExpertPolicy(cell, rng, strays=not request.disturb)
-    pushes = None
-    if request.disturb:  # with a chance of its own, so that the rest is as without
-        arm = rig.robot.arms[0]
-        pushes = Disturbance(
-            np.random.default_rng([request.seed, number, 1]), request.disturb, arm
-        )
-    tape = Tape(rig, out, number, cell)
+    other = _other(request, rig, policy, number)
+    # Others show the way from beside; a point beside the way that nobody can foresee only blurs.
+    expert = ExpertPolicy(cell, rng, strays=other is None)
+    tape = Tape(rig, out, number, cell, request.policy)
     try:
-        note = _act(cell, expert, tape, pushes)
+        note = _act(cell, expert, tape, other)
         outcome = cell.outcome()
         written = outcome.success or request.keep_failures
         findings: tuple[str, ...] = ()
@@ -185,21 +205,36 @@ def demonstrate(request: Request, out: Path, rig: Rig, cell: Cell, number: int) 
     )  # fmt: skip
 
 
-def _act(cell: Cell, expert: ExpertPolicy, tape: Tape, pushes: Disturbance | None) -> str:
+def _other(request: Request, rig: Rig, policy: Policy | None, number: int) -> Other | None:
+    """Who else moves the arm, with a chance of its own, so that the rest is as without."""
+    rng = np.random.default_rng([request.seed, number, 1])
+    if policy is not None:
+        return Turns(policy, rng)
+    if request.disturb:
+        return Pushes(Disturbance(rng, request.disturb, rig.robot.arms[0]))
+    return None
+
+
+def _act(cell: Cell, expert: ExpertPolicy, tape: Tape, other: Other | None) -> str:
     """Act to the end, and wait until the judge can say; returns why it was broken off, or ""."""
-    note = ""
     opening = 1.0
+    own = True  # whether the last step was the demonstrator's, whose steps the arm must take
     while True:
         tape.sense(cell.observe())
-        note = cell.holds or (f"not done in {MAX_STEPS} steps" if cell.steps >= MAX_STEPS else "")
+        note = _why_not_on(cell, own)
         if expert.done or note:
             break
-        if pushes is not None and cell.steps and _pushed(cell, expert.expert, tape, pushes):
-            continue
-        chunk = expert.decide(cell)
-        opening = float(chunk.deltas[0, -1])
-        tape.ask(chunk)
-        cell.act(chunk)
+        # The demonstrator begins, so that it is a demonstration that others move the arm in.
+        theirs = other.chunk(cell, expert.expert) if other is not None and cell.steps else None
+        own = theirs is None
+        if theirs is not None:
+            cell.act(theirs, source="policy")
+            expert.expert.disturbed()
+        else:
+            chunk = expert.decide(cell)
+            opening = float(chunk.deltas[0, -1])
+            tape.ask(chunk)
+            cell.act(chunk)
         tape.told()
     for _ in range(SETTLE_STEPS):
         if cell.done:
@@ -208,12 +243,12 @@ def _act(cell: Cell, expert: ExpertPolicy, tape: Tape, pushes: Disturbance | Non
     return note
 
 
-def _pushed(cell: Cell, expert: Expert, tape: Tape, pushes: Disturbance) -> bool:
-    """Whether the arm was pushed in place of a step."""
-    delta = pushes.delta(expert.opening, expert.carries)
-    if delta is None:
-        return False
-    cell.act(cell.chunk(delta[None]), source="policy")
-    tape.told()
-    expert.disturbed()
-    return True
+def _why_not_on(cell: Cell, own: bool) -> str:
+    """Why it cannot come to a good end any more, or ""."""
+    if own and cell.holds:
+        return cell.holds
+    if cell.steps >= MAX_STEPS:
+        return f"not done in {MAX_STEPS} steps"
+    if cell.trial.task == KNOCK and cell.outcome().right_object is False:
+        return cell.outcome().note  # the first that is touched decides
+    return ""

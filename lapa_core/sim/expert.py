@@ -43,6 +43,7 @@ HEIGHT_M = 0.01  # spread of the height it travels at
 BESIDE_M, LOW_M = 0.012, 0.02
 GRASP_OFF_M, GRASP_OFF_RAD = 0.005, 0.1  # nobody goes back for that little before closing
 UPRIGHT = 0.7  # cosine of the lean of a thing that still stands
+STANDS_M = 0.01  # a cup that is higher stands on something
 GRASP, CARRY, RELEASE = 2, 3, 6  # places in the plans of `put` and `cover`
 
 Waypoint = tuple[Pose, float, int]  # goal in the base frame, opening, steps to stay there
@@ -134,20 +135,17 @@ class Expert:
         return np.concatenate([delta / max(1.0, ratio), [self._opening]])
 
     def _make_up(self, target: Pose) -> None:
-        """Go on where that is possible, else begin again from above, with what stands where now.
+        """Go on from where the world is now, else begin again from above.
 
         Whoever learns from it sees what to do beside the way, which a faultless way never shows.
         """
-        if self._task == tasks.KNOCK and self._fallen():
+        if self._finished():
             self._at = len(self._plan) - 1
             self._begin()
-        if self._at >= (RELEASE if self._task != tasks.KNOCK else len(self._plan) - 1):
             return
-        if self.carries and self._holds():
-            self._at, lift = CARRY, self._plan[CARRY][0]
-            over = Pose(np.array([*target.xyz_m[:2], lift.xyz_m[2]]), lift.rotation)
-            self._plan[CARRY] = over, CLOSED, 0
-            self._begin()
+        if self._task != tasks.KNOCK and self._holds():
+            if self._at < RELEASE or self._aside_m(target, RELEASE) > BESIDE_M:
+                self._carry(target)
             return
         goal = self._plan[1][0]
         aside = difference(target, goal)
@@ -160,8 +158,11 @@ class Expert:
             self._plan[GRASP] = target, CLOSED, GRIP_STEPS
             self._begin()
             return
-        near = float(np.linalg.norm(aside[:2])) < BESIDE_M
-        if near and 1 <= self._at <= GRASP and self._task != tasks.KNOCK:
+        above_it = (
+            self._aside_m(self._ways()[1][0], 1) < NEAR_M  # it has not been moved
+            and self._aside_m(target, 1) < BESIDE_M
+        )
+        if above_it and self._task != tasks.KNOCK and 1 <= self._at <= GRASP:
             self._at = 1
             self._begin()
             return
@@ -173,13 +174,53 @@ class Expert:
         self._at = -1 if low else 0
         self._begin()
 
+    def _aside_m(self, pose: Pose, place: int) -> float:
+        """How far a pose is from a place in the plan, seen from above."""
+        return float(np.linalg.norm(pose.xyz_m[:2] - self._plan[place][0].xyz_m[:2]))
+
+    def _carry(self, target: Pose) -> None:
+        """Lift what is held where it is and go on with it, the fingers turned as they are."""
+        self._plan = self._ways()
+        for place in range(CARRY, len(self._plan)):
+            goal, opening, wait = self._plan[place]
+            self._plan[place] = Pose(goal.xyz_m, target.rotation), opening, wait
+        lift, opening, wait = self._plan[CARRY]
+        over = Pose(np.array([*target.xyz_m[:2], lift.xyz_m[2]]), target.rotation)
+        self._plan[CARRY] = over, opening, wait
+        self._at = CARRY
+        self._begin()
+
     def _holds(self) -> bool:
-        """Whether a finger touches what is to be carried."""
+        """Whether two fingers touch what is to be carried."""
         name = CUP if self._task == tasks.COVER else self._thing.name
-        return any(name in pair and "finger" in "".join(pair) for pair in self._sim.contacts())
+        return len(self._fingers_at(name)) > 1
+
+    def _fingers_at(self, name: str) -> set[str]:
+        """The fingers that touch a thing."""
+        others = {other for pair in self._sim.contacts() if name in pair for other in pair}
+        return {other for other in others if "finger" in other}
 
     def _fallen(self) -> bool:
         return bool(self._sim.object_poses()[self._thing.name].rotation[2, 2] < UPRIGHT)
+
+    def _finished(self) -> bool:
+        """Whether nothing is left to do but to leave."""
+        if self._task == tasks.KNOCK:
+            return self._fallen()
+        if self._task == tasks.PUT:
+            return self.succeeded()
+        assert self._cup is not None
+        poses = self._sim.object_poses()
+        cup, thing = poses[CUP], poses[self._thing.name]
+        apart = np.abs(cup.xyz_m - thing.xyz_m)
+        over = float(np.linalg.norm(apart[:2])) < self._cup.inner_m / 2
+        return over and self._lies_low(cup) and not self._fingers_at(CUP)
+
+    def _lies_low(self, cup: Pose) -> bool:
+        """Whether the cup stands on the table."""
+        assert self._cup is not None
+        lifted_m = cup.xyz_m[2] - self._sim.robot.table_z_m
+        return bool(cup.rotation[2, 2] > UPRIGHT and lifted_m < STANDS_M)
 
     def succeeded(self) -> bool:
         """Whether the thing lies in the bin and no finger holds it."""
@@ -193,9 +234,13 @@ class Expert:
     def _put(self) -> Iterator[Waypoint]:
         poses = self._sim.object_poses()
         thing, bin_xyz = poses[self._thing.name], poses[world.BIN].xyz_m
-        yaw = self._yaw(thing.rotation)
         at, to = thing.xyz_m[:2], bin_xyz[:2]
-        grasp_m = max(GRASP_M, self._thing.height_m - GRASP_M)
+        if self._fallen():  # it lies on a face, and is taken across its length
+            long, grasp_m = thing.rotation[:, 2], GRASP_M
+            yaw = self._turn(math.atan2(long[1], long[0]), math.pi)
+        else:
+            yaw = self._yaw(thing.rotation)
+            grasp_m = max(GRASP_M, self._thing.height_m - GRASP_M)
         yield self._goal_at(at, self._travel_m, yaw), OPEN, 0
         yield self._goal_at(at, grasp_m, yaw), OPEN, 0
         yield self._goal_at(at, grasp_m, yaw), CLOSED, GRIP_STEPS
@@ -239,7 +284,10 @@ class Expert:
         return Pose(goal.xyz_m + rng.uniform(-1, 1, size=3) * STRAY_M, goal.rotation), opening, 0
 
     def _goal_at(self, xy: FloatArray, height_m: float, yaw: float) -> Pose:
-        """A pose of the tool in the base frame: pointing down, fingers closing along `yaw`."""
+        """A pose of the tool in the base frame: pointing down, turned by `yaw`.
+
+        The fingers close across that heading.
+        """
         base = self._arm.base_rotation
         xyz = np.array([*xy, self._sim.robot.table_z_m + height_m])
         down = rotation_from_rpy(0.0, 0.5 * math.pi, 0.0)
@@ -248,9 +296,12 @@ class Expert:
 
     def _yaw(self, rotation: FloatArray) -> float:
         """Heading of the fingers across two faces of a box, nearest to straight ahead."""
-        heading = math.atan2(rotation[1, 0], rotation[0, 0]) - float(self._arm.base_rpy_rad[2])
-        quarter = 0.5 * math.pi
-        return heading - quarter * round(heading / quarter)
+        return self._turn(math.atan2(rotation[1, 0], rotation[0, 0]), 0.5 * math.pi)
+
+    def _turn(self, heading: float, period: float) -> float:
+        """A heading in the world as one in the base, nearest to straight ahead."""
+        heading -= float(self._arm.base_rpy_rad[2])
+        return heading - period * round(heading / period)
 
 
 def _reached(pose: Pose, goal: Pose) -> bool:

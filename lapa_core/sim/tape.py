@@ -42,7 +42,7 @@ MS = 1_000_000
 # Simulated time has no date; episodes of one set must not overlap. 2026-01-01, then 100 s each.
 BEGIN_NS, EPISODE_NS = 1_767_225_600 * NS, 100 * NS
 # How long messages take until they are recorded [ns]; all sensors before the decision's time.
-STATE_LATE, IMAGE_LATE, ASKED_LATE, DECISION_LATE = 1 * MS, 2 * MS, 3 * MS, 5 * MS
+STATE_LATE, IMAGE_LATE, ASKED_LATE, HANDED_LATE, DECISION_LATE = (n * MS for n in range(1, 6))
 OPERATOR, DEVICE = "scripted demonstrator", "simulation"
 
 
@@ -118,8 +118,14 @@ class Tape:
         steps: executed so far.
     """
 
-    def __init__(self, rig: Rig, root: Path, number: int, cell: Cell) -> None:
+    def __init__(
+        self, rig: Rig, root: Path, number: int, cell: Cell, checkpoint: str = ""
+    ) -> None:
         """Begin, with a cell whose trial has just begun.
+
+        Args:
+            rig, root, number, cell: how, where, which, and of what.
+            checkpoint: of a policy that moves the arm too, or "".
 
         Raises:
             RecordingError: the disk refuses.
@@ -127,6 +133,7 @@ class Tape:
         self.steps = 0
         self.folder = folders.partial(root, number)
         self._rig, self._cell, self._number = rig, cell, number
+        self._checkpoint = checkpoint
         self._base_ns = BEGIN_NS + number * EPISODE_NS
         self._arm = rig.robot.arms[0]
         self._first_ns = self._now_ns
@@ -179,7 +186,9 @@ class Tape:
         """Write what the arm was told, after the cell has acted."""
         step_ns = round(self._rig.robot.step_time_s * NS)
         late = DECISION_LATE + step_ns // 2 - step_ns  # of the step that has just ended
-        self._note_authority(late)
+        # Handed over before a policy's step is decided, or that step would be the demonstrator's.
+        handed = self._cell.authority[0] == "policy"
+        self._note_authority(HANDED_LATE - step_ns if handed else late)
         for chunk in self._cell.executed():
             stamp = self._base_ns + chunk.stamp_ns
             self._put(f"/{EXECUTED}", late, outgoing.chunk(chunk, stamp), stamp)
@@ -243,7 +252,7 @@ class Tape:
             duration_s=(summary.last_ns - summary.first_ns) / NS,
             robot=self._rig.robot.name,
             robot_yaml=self._rig.text,
-            checkpoint="",
+            checkpoint=self._checkpoint,
             device=DEVICE,
             software=f"lapa_ros {__version__}",
             streams=tuple(counted.get(t) or none(t, kind) for t, kind in self._rig.types.items()),

@@ -22,6 +22,7 @@ from lapa_core.teleop.hand import ArmHand
 from lapa_core.teleop.reading import ArmInput, Device, Reading
 from lapa_core.types import NUM_AXES, ActionChunk, FloatArray
 
+LET_GO = "let go of the device first, then engage it again"
 LATE = 1.5  # of a period: a late tick moves so much further at most
 
 
@@ -209,15 +210,17 @@ class Teleoperator:
         if reading.problem:
             holds = ": the arm holds" if self.owns else ""
             return f"{reading.problem}{holds}{tail}"
+        held = reading.engaged and not self._fresh and self._settings.auto_take_over
         if not self.owns:
-            return (self.refusal() or "ready to take over") + tail
+            ready = "ready to take over" if not held else LET_GO
+            return (self.refusal() or ready) + tail
         moving = [n for n, a in reading.arms.items() if a.engaged]
         if self._moved_by_others():
             return f"the arm is {self._reason}: let go of the device{tail}"
         if blind := [n for n, hand in self._hands.items() if hand.blind]:
             return f"nothing heard of where {' and '.join(blind)} is told to be: it stands still"
         if moving and not self._fresh:
-            return f"let go of the device first, then engage it again{tail}"
+            return LET_GO + tail
         if moving:
             return f"moving {' and '.join(moving)}{tail}"
         return f"has taken over, idle{tail}"

@@ -106,23 +106,26 @@ def traits_of(robot: Robot, cameras: tuple[str, ...] = (), state: tuple[str, ...
     return Traits(robot.name, robot.dimensions, robot.step_time_s, polarity(robot), cameras, state)
 
 
-def robot_of(source: Source, names: Sequence[str], same_views: Sequence[str] = ()) -> Robot:
+def robot_of(
+    parts: Sequence[tuple[Source, Sequence[str]]], same_views: Sequence[str] = ()
+) -> Robot:
     """The robot of these episodes: as it was recorded, which no file of its name need equal.
 
     Args:
-        source: whose episodes they are.
-        names: at least one.
+        parts: data sets, and the names of the episodes of each; at least one name in all.
         same_views: of these cameras, none may have been moved from one episode to another.
 
     Raises:
         ConfigError: its robot file is wrong, or cameras were moved.
     """
-    texts = {source.robots.get(name): name for name in reversed(names)}
-    first = source.robot(names[0])
-    for name in texts.values() if same_views else ():
+    each = [(source, name) for source, names in parts for name in names]
+    texts = {source.robots.get(name): (source, name) for source, name in reversed(each)}
+    (source, name), *_ = each
+    first, first_name = source.robot(name), name
+    for source, name in texts.values() if same_views else ():
         if _stands(source.robot(name), same_views) != _stands(first, same_views):
             raise ConfigError(
-                f"the cameras of {name} stand elsewhere than those of {names[0]}, by the robot "
+                f"the cameras of {name} stand elsewhere than those of {first_name}, by the robot "
                 f"files recorded with them, so --point-weight has no one view; use 0, or "
                 f"demonstrations of one set-up"
             )

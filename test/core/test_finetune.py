@@ -118,6 +118,26 @@ def test_from_scratch_with_adapters_beside(
     assert json.loads(metrics[0])["train/loss_point"] > 0
 
 
+def test_corrections_recorded_later_are_learnt_from_too(
+    demos: Path, debug_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their episodes have the same numbers, and other steps."""
+    later = tmp_path / "later"
+    for i in range(2):
+        EpisodeMaker().write(later / f"episode_{i:04d}", script(10 + i), episode=i)
+    words = ["--from", debug_checkpoint, *QUICK, "--steps", 1, "--cache", tmp_path / "cache"]
+    assert finetune(demos, "--also", later, *words, "--output", tmp_path / "out") == 0
+    shown = capsys.readouterr().err
+    assert f"{demos} and {later}: 24 of " in shown and "of 6 episodes are used" in shown
+    moved = tmp_path / "moved"
+    EpisodeMaker().write(moved / "episode_0000", script(3), episode=0)
+    file = moved / "episode_0000" / "episode.yaml"
+    file.write_text(file.read_text("utf-8").replace("step_time_s: 0.2", "step_time_s: 0.1"))
+    said = refused(capsys, demos, "--also", moved, *words, "--output", tmp_path / "never")
+    assert "not of one robot" in said and "step_time_s" in said
+    assert str(moved) in said and not (tmp_path / "never").exists()
+
+
 def step_file(folder: Path) -> Path:
     """The reference's JSON: two episodes of four steps, pictures beside it."""
     import cv2

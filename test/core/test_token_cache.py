@@ -314,10 +314,10 @@ def test_the_robot_is_the_recorded_one_and_its_cameras_stand_still(tmp_path: Pat
     moved = text.replace(place, "[0.1, 0.2, 0.9]")
     source = Source(tmp_path, ("a", "b"), dict.fromkeys("ab", tmp_path),
                     robots={"a": moved, "b": text})  # fmt: skip
-    assert robot_of(source, ["a", "b"]).camera("front").position_m.tolist() == [0.1, 0.2, 0.9]
+    assert robot_of([(source, ["a", "b"])]).camera("front").position_m.tolist() == [0.1, 0.2, 0.9]
     with pytest.raises(ConfigError, match="cameras of b stand elsewhere than those of a"):
-        robot_of(source, ["a", "b"], same_views=["front"])
-    assert robot_of(source, ["a", "b"], same_views=["overview"])
+        robot_of([(source, ["a", "b"])], same_views=["front"])
+    assert robot_of([(source, ["a", "b"])], same_views=["overview"])
 
 
 def test_augmented_pictures_are_cropped_on_both_axes_and_drawn_from_their_place() -> None:

@@ -63,10 +63,10 @@ class Person(Node):
     def hold(self, forward: float) -> None:
         """Hold the dead-man, then push the left stick."""
         self.buttons[PAD.dead_man] = 1
-        self._shown()
+        self.showing()
         self.axes[1] = forward
 
-    def _shown(self) -> None:
+    def showing(self) -> None:
         """Wait until the pad's state was sent, twice at least."""
         begun = len(self.shown)
         wait_for(lambda: len(self.shown) > begun + 2, "the pad's messages")
@@ -78,7 +78,7 @@ class Person(Node):
         """Press and let go of a button, long enough to be sent."""
         index = PAD.buttons[event]
         self.buttons[index] = 1
-        self._shown()
+        self.showing()
         self.buttons[index] = 0
 
     def type(self, key: str) -> None:

@@ -26,6 +26,7 @@ def pad(pad_cell: Cell) -> Iterator[Cell]:
     person.let_go()
     person.sending = True
     person.call("hand_back")
+    person.showing()  # a press within a tick of the hand-back is one that was never let go
     assert operator.call("enable").success
     pad_cell.expect_status("ready to take over")
     yield pad_cell
