@@ -1,8 +1,9 @@
 #!/bin/sh
 # Makes models/lapa-micro, with nothing by hand: scripted demonstrations in the recorder's format,
-# the image tokenizer, the policy, its figures. Every stage goes on where it stopped.
-#   runs/micro.sh FOLDER [SIZE]      SIZE: gpu (default; 40 GB of room), cpu (two cores, under
-#                                    3 hours, 6 GB) or debug (under 2 minutes, run by the tests)
+# the image tokenizer, a policy; then, twice, demonstrations of how to make up for what that policy
+# does, and the policy that learns from all of them; its figures. Every stage goes on where it stopped.
+#   runs/micro.sh FOLDER [SIZE]      SIZE: gpu (default; 60 GB of room), cpu (two cores, under
+#                                    3 hours, 8 GB) or debug (under 2 minutes, run by the tests)
 # The checkpoint is left in FOLDER/lapa-micro, its evaluation in FOLDER/eval.
 set -eu
 cd "$(dirname "$0")/.."
@@ -13,29 +14,52 @@ state="wx250s/x wx250s/y wx250s/z wx250s/yaw wx250s/gripper"
 
 case ${2:-gpu} in
 gpu)
-    episodes=50000 workers=12 trials=200
+    episodes=50000 corrections=20000 workers=12 trials=200
     tokenizer="--minutes 20"
-    training="--preset micro --steps 60000 --batch 128 --precision bfloat16"
+    common="--preset micro --batch 128 --precision bfloat16"
+    training="--steps 60000" more="--steps 30000"
     ;;
 cpu)
-    episodes=9000 workers=2 trials=100
-    tokenizer="--minutes 20 --threads 2"
-    training="--preset micro --steps 50000 --precision bfloat16 --threads 2"
+    episodes=6000 corrections=2500 workers=2 trials=100
+    tokenizer="--minutes 16 --threads 2"
+    common="--preset micro --precision bfloat16 --threads 2"
+    training="--steps 30000" more="--steps 15000"
     ;;
 debug)
-    episodes=12 workers=1 trials=1
+    episodes=12 corrections=2 workers=1 trials=1
     tokenizer="--steps 20 --threads 1 --codes 64 --pictures 100"
-    training="--preset debug --size debug --threads 1"
+    common="--preset debug --threads 1"
+    training="--size debug" more=""
     ;;
 *)
     echo "runs/micro.sh: unknown size '$2'; valid: gpu, cpu, debug" >&2
     exit 2
     ;;
 esac
+step() { echo; echo "== $(date -u '+%H:%M:%S') $*"; }
 
 mkdir -p "$work"
+step "demonstrate"
 $lapa collect "$work/demos" --episodes $episodes --seed 1 --disturb 0.08 --workers $workers
+step "learn to see"
 $lapa pretrain vqgan "$work/demos" --output "$work/vqgan" --seed 1 --resume $tokenizer
-$lapa finetune "$work/demos" --from scratch --vqgan "$work/vqgan" --codebook --output "$work/lapa-micro" \
-    --state $state --no-center-crop --variants 1 --workers $workers --resume $training
+step "learn to act"
+$lapa finetune "$work/demos" --from scratch --vqgan "$work/vqgan" --codebook --state $state \
+    --no-center-crop --variants 1 --workers $workers --resume --output "$work/policy-0" \
+    $common $training
+also=""
+for round in 1 2; do
+    step "demonstrate how to make up for what policy $((round - 1)) does"
+    $lapa collect "$work/corrections-$round" --policy "$work/policy-$((round - 1))" \
+        --episodes $corrections --seed $((100 + round)) --workers $workers
+    also="$also $work/corrections-$round"
+    step "learn from that too"
+    $lapa finetune "$work/demos" --also $also --from "$work/policy-$((round - 1))" \
+        --action-head keep --lr 5e-4 --variants 1 --workers $workers --resume \
+        --output "$work/policy-$round" $common $more
+done
+step "evaluate"
+rm -rf "$work/lapa-micro"
+cp -r "$work/policy-2" "$work/lapa-micro"
 $lapa eval "$work/lapa-micro" --suite full --episodes $trials --workers $workers --out "$work/eval"
+step "done"

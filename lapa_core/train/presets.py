@@ -127,7 +127,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps": 20000, "batch": 16, "lr": 1e-3, "schedule": "cosine", "warmup": 200,
         "weight_decay": 0.02, "ema": 0.998, "validate_every": 1000, "save_every": 1000,
         "label_spread": 4.0, "aim_bins": 128, "point_weight": 1.0, "smooth_start": True,
-        "places": True,
+        "places": True, "state_bins": 128,
     },
     # The released LAPA-7B on one 24 GB GPU. A rate ten times the full fine-tune's is LoRA's habit.
     "7b": {
