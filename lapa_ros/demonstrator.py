@@ -22,7 +22,8 @@ from lapa_core.control.compose import Pose
 from lapa_core.errors import ConfigError, LapaError
 from lapa_core.rotation import rotation_from_quaternion
 from lapa_core.sim import Simulation, world
-from lapa_core.sim.expert import OPEN, Expert
+from lapa_core.sim.expert import Expert
+from lapa_core.sim.ways import OPEN
 from lapa_core.types import NUM_AXES, ActionChunk
 from lapa_ros import convert, interface, runtime
 

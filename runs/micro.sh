@@ -20,10 +20,10 @@ gpu)
     training="--steps 60000" more="--steps 30000"
     ;;
 cpu)
-    episodes=6000 corrections=2500 workers=2 trials=100
+    episodes=7000 corrections=2000 workers=2 trials=100
     tokenizer="--minutes 16 --threads 2"
     common="--preset micro --precision bfloat16 --threads 2"
-    training="--steps 30000" more="--steps 15000"
+    training="--steps 20000" more="--steps 12000"
     ;;
 debug)
     episodes=12 corrections=2 workers=1 trials=1
@@ -47,14 +47,14 @@ step "learn to act"
 $lapa finetune "$work/demos" --from scratch --vqgan "$work/vqgan" --codebook --state $state \
     --no-center-crop --variants 1 --workers $workers --resume --output "$work/policy-0" \
     $common $training
-also=""
+set --  # the corrections so far
 for round in 1 2; do
     step "demonstrate how to make up for what policy $((round - 1)) does"
     $lapa collect "$work/corrections-$round" --policy "$work/policy-$((round - 1))" \
         --episodes $corrections --seed $((100 + round)) --workers $workers
-    also="$also $work/corrections-$round"
+    set -- "$@" "$work/corrections-$round"
     step "learn from that too"
-    $lapa finetune "$work/demos" --also $also --from "$work/policy-$((round - 1))" \
+    $lapa finetune "$work/demos" --also "$@" --from "$work/policy-$((round - 1))" \
         --action-head keep --lr 5e-4 --variants 1 --workers $workers --resume \
         --output "$work/policy-$round" $common $more
 done

@@ -25,8 +25,12 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
         raise ConfigError("a training needs DEMOS, --from CHECKPOINT and --output FOLDER")
     _refuse_unused(parser, args)
     # Of "." and ".." there is no name that others could be made of.
-    args.demos, args.output = (p.resolve() if p.name in ("", "..") else p
-                               for p in (args.demos, args.output))  # fmt: skip
+    args.demos, args.output, *args.also = (
+        p.resolve() if p.name in ("", "..") else p for p in (args.demos, args.output, *args.also)
+    )
+    folders = [p.resolve() for p in (args.demos, *args.also)]
+    if doubled := [p for p in args.also if folders.count(p.resolve()) > 1]:
+        raise ConfigError(f"{doubled[0]} is given twice; its episodes would count twice")
     return _train(args, options)
 
 

@@ -119,7 +119,7 @@ def robot_of(args: argparse.Namespace, options: TrainOptions, demos: Any) -> Any
     if step_files.is_step_file(args.demos):
         return _named_robot(args)
     folders = (args.demos, *args.also)
-    used = [d.name for d in demos.demos]
+    used = {d.name for d in demos.demos}
     parts = []
     for folder, label in zip(folders, labels(folders), strict=True):
         found = sources.open_source(

@@ -61,18 +61,24 @@ def aims(tool_m: FloatArray, openings: FloatArray, index: NDArray[np.int64]) -> 
             lies beside any gap is no act: who knows what was done in it.
 
     Returns:
-        (n, 3); NaN before a gap that is long or in which the gripper has opened or closed, at a
-        place that nobody knows. The last place where nothing is done any more.
+        (n, 3); the last place where nothing is done any more. NaN where nobody knows: before a
+        gap that is long, in which the gripper has opened or closed, or after which nothing is
+        done.
     """
-    apart = np.diff(index)
-    after, before = np.insert(apart > 1, 0, False), np.append(apart > 1, False)
+    gaps = np.diff(index) > 1
+    after, before = np.insert(gaps, 0, False), np.append(gaps, False)
     changes = _changes(openings)
-    acts = changes & ~after | _low_points(tool_m[:, 2]) & ~after & ~before
-    blind = np.append((apart > GAP_STEPS) | (apart > 1) & changes[1:], False)
-    where = np.flatnonzero(acts | blind | (np.arange(len(tool_m)) == len(tool_m) - 1))
+    acts = changes & ~after | _low_points(tool_m[:, 2], after) & ~after & ~before
+    last = np.arange(len(tool_m)) == len(tool_m) - 1
+    blind = np.append((np.diff(index) > GAP_STEPS) | gaps & changes[1:], False)
+    where = np.flatnonzero(acts | blind | last)
     following = where[np.searchsorted(where, np.arange(len(tool_m)))]
-    places = np.where((blind & ~acts)[:, None], np.nan, np.asarray(tool_m, dtype=np.float64))
-    return places[following]
+    # To the end from before a gap: what was meant may have been done in it, without a trace.
+    crossed = np.cumsum(after)
+    lost = (last & ~acts)[following] & (crossed[following] > crossed)
+    unknown = (blind & ~acts)[following] | lost
+    places = np.asarray(tool_m, dtype=np.float64)[following]
+    return np.where(unknown[:, None], np.nan, places)
 
 
 def _changes(openings: FloatArray) -> NDArray[np.bool_]:
@@ -80,12 +86,24 @@ def _changes(openings: FloatArray) -> NDArray[np.bool_]:
     return np.concatenate([[False], np.abs(np.diff(openings)) > GRIPPER])
 
 
-def _low_points(z_m: FloatArray) -> NDArray[np.bool_]:
-    """(n,) whether the tool is lower than before and about to rise."""
+def _low_points(z_m: FloatArray, after: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(n,) whether the tool is lower than before and about to rise, with no gap in between.
+
+    Args:
+        z_m: (n,) heights.
+        after: (n,) which rows follow a gap.
+    """
     padded = np.concatenate([z_m, np.full(RISE_STEPS, -np.inf)])
-    ahead = np.stack([padded[i + 1 : i + 1 + len(z_m)] for i in range(RISE_STEPS)])
+    stretch = np.concatenate([np.cumsum(after), np.full(RISE_STEPS, -1)])
+    n = len(z_m)
+    ahead = np.stack(
+        [
+            np.where(stretch[i + 1 : i + 1 + n] == stretch[:n], padded[i + 1 : i + 1 + n], -np.inf)
+            for i in range(RISE_STEPS)
+        ]
+    )
     rises = ahead.max(axis=0) > z_m + RISE_M
-    before = np.concatenate([[np.inf], z_m[:-1]])
-    lowest = (z_m <= before + LEVEL_M) & (z_m <= ahead[0] + LEVEL_M)
+    lower = np.concatenate([[np.inf], z_m[:-1]])
+    lowest = (z_m <= lower + LEVEL_M) & (z_m <= ahead[0] + LEVEL_M)
     lowest[0] = False  # where it began is no place it came down to
     return np.asarray(lowest & rises)

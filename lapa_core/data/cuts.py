@@ -122,7 +122,7 @@ def apply(trail: Trail, params: CutParams) -> tuple[NDArray[np.bool_], tuple[Rem
         if params.cuts:
             leave_out("camera cut", *_cuts(trail, camera))
         if params.frozen:
-            leave_out("frozen picture", *_frozen(trail, camera))
+            leave_out("frozen picture", *_frozen(trail, camera, kept))
     leave_out("idle", *_idle(trail, kept, params.max_idle_share))
     return kept, tuple(found)
 
@@ -177,12 +177,16 @@ def _apart(one: FloatArray, other: FloatArray) -> float:
     return float(np.mean(np.abs(one - other)))
 
 
-def _frozen(trail: Trail, camera: str) -> tuple[list[int], str]:
-    """Rows that show the picture of an earlier one while the arm went on."""
+def _frozen(trail: Trail, camera: str, kept: NDArray[np.bool_]) -> tuple[list[int], str]:
+    """Rows that show the picture of an earlier one while the arm went on, as far as kept ones say.
+
+    Under a policy that asks for what the arm refuses it stands still, and so does the picture.
+    """
     sums, rows, longest = trail.sums[camera], [], 0
     for begin, end in _runs(sums):
         repeats = range(begin + 1, end + 1)
-        way_m, way_rad = _way(trail.actions[begin:end])
+        own = np.flatnonzero(kept[begin:end])
+        way_m, way_rad = _way([trail.actions[begin + i] for i in own])
         if len(repeats) >= FROZEN_REPEATS and (way_m > FROZEN_M or way_rad > FROZEN_RAD):
             rows += list(repeats)
             longest = max(longest, len(repeats) + 1)

@@ -84,14 +84,19 @@ class Book:
             raise disk.named(error, f"{path} cannot be written") from error
 
     def _header(self) -> dict[str, Any]:
-        return {"format": FORMAT, "software": f"lapa_ros {__version__}", **asdict(self.request)}
+        """What makes it this set: of a policy what it is, not where it lies."""
+        of = asdict(self.request)
+        of.pop("policy")
+        return {"format": FORMAT, "software": f"lapa_ros {__version__}", **of}
 
     def _read(self, path: Path) -> None:
         header, *lines = path.read_text(encoding="utf-8").split("\n")
         wanted = json.loads(json.dumps(self._header()))  # tuples become lists
         try:
             found = json.loads(header)
-            differ = [k for k in {**wanted, **found} if wanted.get(k) != found.get(k)]
+            # An option that did not exist then was not given: "" and 0 are as good as none.
+            differ = [k for k in {**wanted, **found}
+                      if (wanted.get(k) or None) != (found.get(k) or None)]  # fmt: skip
             if not differ:
                 for line in lines[:-1]:  # a line that was cut has no end
                     values = json.loads(line)

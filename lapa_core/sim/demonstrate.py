@@ -31,7 +31,8 @@ from lapa_core.sim.turns import Other, Pushes, Turns
 if TYPE_CHECKING:
     from lapa_core.policy import Policy
 
-MAX_STEPS = 80  # three times the longest of a hundred undisturbed (25, cover)
+MAX_STEPS = 80  # the demonstrator's: three times the longest of a hundred undisturbed (25, cover)
+LONGEST = 160  # everybody's
 SETTLE_STEPS = 5  # a second, for a thing to fall and lie still; not recorded
 QUALITY = 90  # of the JPEGs; 28 kB a picture of 640x480
 
@@ -218,15 +219,17 @@ def _other(request: Request, rig: Rig, policy: Policy | None, number: int) -> Ot
 def _act(cell: Cell, expert: ExpertPolicy, tape: Tape, other: Other | None) -> str:
     """Act to the end, and wait until the judge can say; returns why it was broken off, or ""."""
     opening = 1.0
-    own = True  # whether the last step was the demonstrator's, whose steps the arm must take
+    own, owned = True, 0  # whether the last step was the demonstrator's, and how many were
     while True:
-        tape.sense(cell.observe())
-        note = _why_not_on(cell, own)
+        seen = cell.observe()
+        tape.sense(seen)
+        note = _why_not_on(cell, expert, own, owned)
         if expert.done or note:
             break
         # The demonstrator begins, so that it is a demonstration that others move the arm in.
-        theirs = other.chunk(cell, expert.expert) if other is not None and cell.steps else None
+        theirs = other.chunk(cell, expert.expert, seen) if other and cell.steps else None
         own = theirs is None
+        owned += own
         if theirs is not None:
             cell.act(theirs, source="policy")
             expert.expert.disturbed()
@@ -235,7 +238,7 @@ def _act(cell: Cell, expert: ExpertPolicy, tape: Tape, other: Other | None) -> s
             opening = float(chunk.deltas[0, -1])
             tape.ask(chunk)
             cell.act(chunk)
-        tape.told()
+        tape.told(theirs is not None)
     for _ in range(SETTLE_STEPS):
         if cell.done:
             break
@@ -243,12 +246,14 @@ def _act(cell: Cell, expert: ExpertPolicy, tape: Tape, other: Other | None) -> s
     return note
 
 
-def _why_not_on(cell: Cell, own: bool) -> str:
+def _why_not_on(cell: Cell, expert: ExpertPolicy, own: bool, owned: int) -> str:
     """Why it cannot come to a good end any more, or ""."""
     if own and cell.holds:
         return cell.holds
-    if cell.steps >= MAX_STEPS:
-        return f"not done in {MAX_STEPS} steps"
+    if owned >= MAX_STEPS or cell.steps >= LONGEST:
+        return f"not done in {cell.steps} steps"
     if cell.trial.task == KNOCK and cell.outcome().right_object is False:
         return cell.outcome().note  # the first that is touched decides
+    if not own and expert.expert.hopeless():
+        return "what it needs lies, or is out of reach"
     return ""

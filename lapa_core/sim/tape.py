@@ -44,6 +44,7 @@ BEGIN_NS, EPISODE_NS = 1_767_225_600 * NS, 100 * NS
 # How long messages take until they are recorded [ns]; all sensors before the decision's time.
 STATE_LATE, IMAGE_LATE, ASKED_LATE, HANDED_LATE, DECISION_LATE = (n * MS for n in range(1, 6))
 OPERATOR, DEVICE = "scripted demonstrator", "simulation"
+POLICY, HANDED = "policy", "following policy"  # as the controller says it
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ class Tape:
         self._authority: list[AuthorityChange] = []
         self._opening = float("nan")
         self._put(f"/{INSTRUCTION}", 0, outgoing.text(cell.trial.instruction))
-        self._note_authority(0)
+        self._note(*cell.authority, 0)
 
     @property
     def _now_ns(self) -> int:
@@ -182,13 +183,18 @@ class Tape:
         stamp = self._base_ns + chunk.stamp_ns
         self._put(f"/{TELEOP}", ASKED_LATE, outgoing.chunk(chunk, stamp), stamp)
 
-    def told(self) -> None:
-        """Write what the arm was told, after the cell has acted."""
+    def told(self, theirs: bool = False) -> None:
+        """Write what the arm was told, after the cell has acted.
+
+        Args:
+            theirs: somebody else has acted, as a policy. He was handed the arm before the step was
+                decided, also where it ended in a hold; else it would be the demonstrator's.
+        """
         step_ns = round(self._rig.robot.step_time_s * NS)
         late = DECISION_LATE + step_ns // 2 - step_ns  # of the step that has just ended
-        # Handed over before a policy's step is decided, or that step would be the demonstrator's.
-        handed = self._cell.authority[0] == "policy"
-        self._note_authority(HANDED_LATE - step_ns if handed else late)
+        if theirs and (not self._authority or self._authority[-1].state != POLICY):
+            self._note(POLICY, HANDED, HANDED_LATE - step_ns)
+        self._note(*self._cell.authority, late)
         for chunk in self._cell.executed():
             stamp = self._base_ns + chunk.stamp_ns
             self._put(f"/{EXECUTED}", late, outgoing.chunk(chunk, stamp), stamp)
@@ -215,8 +221,8 @@ class Tape:
         """Write no more; the partial folder stays."""
         self._bag.abort()
 
-    def _note_authority(self, late_ns: int) -> None:
-        state, reason = self._cell.authority
+    def _note(self, state: str, reason: str, late_ns: int) -> None:
+        """Write who has authority, if that has changed."""
         last = self._authority[-1] if self._authority else None
         if last is None or (last.state, last.reason) != (state, reason):
             at_s = round((self._now_ns + late_ns - self._first_ns) / NS, 3)

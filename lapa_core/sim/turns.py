@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from lapa_core.errors import DecodeError, StaleInput
 from lapa_core.sim.cell import Cell
 from lapa_core.sim.disturbance import Disturbance
 from lapa_core.sim.expert import Expert
-from lapa_core.types import ActionChunk
+from lapa_core.types import ActionChunk, Observation
 
 if TYPE_CHECKING:  # torch, which demonstrations without a policy do not need
     from lapa_core.policy import Policy
@@ -31,8 +30,13 @@ TURNS = 2  # of a policy in an episode
 class Other(Protocol):
     """Who may move the arm in place of the demonstrator."""
 
-    def chunk(self, cell: Cell, expert: Expert) -> ActionChunk | None:
-        """What it does now, or None where it leaves the arm to the demonstrator."""
+    def chunk(self, cell: Cell, expert: Expert, seen: Observation) -> ActionChunk | None:
+        """What it does now, or None where it leaves the arm to the demonstrator.
+
+        Args:
+            cell, expert: where, and beside whom.
+            seen: what there is to be seen now.
+        """
 
 
 class Pushes:
@@ -41,8 +45,9 @@ class Pushes:
     def __init__(self, disturbance: Disturbance) -> None:
         self._disturbance = disturbance
 
-    def chunk(self, cell: Cell, expert: Expert) -> ActionChunk | None:
+    def chunk(self, cell: Cell, expert: Expert, seen: Observation) -> ActionChunk | None:
         """See `Other`."""
+        del seen
         delta = self._disturbance.delta(expert.opening, expert.carries)
         return None if delta is None else cell.chunk(delta[None])
 
@@ -59,19 +64,18 @@ class Turns:
         policy.reset()
         self._policy, self._rng = policy, rng
         self._turns = self._left = 0
+        self._drives = False  # whether the last step was the policy's
 
-    def chunk(self, cell: Cell, expert: Expert) -> ActionChunk | None:
-        """See `Other`. Where a policy gives no action, its turn ends."""
-        del expert
-        waits = self._left == 0 and self._turns < TURNS
-        if waits and (self._turns == 0 or self._rng.random() < AGAIN):
+    def chunk(self, cell: Cell, expert: Expert, seen: Observation) -> ActionChunk | None:
+        """See `Other`; a `LapaError` where the policy gives no action."""
+        del cell, expert
+        if self._left == 0:
+            ended, self._drives = self._drives, False
+            wanted = self._turns == 0 or (not ended and self._rng.random() < AGAIN)
+            if self._turns == TURNS or not wanted:
+                return None
             self._turns += 1
             self._left = int(self._rng.integers(1, LONGEST + 1))
-        if self._left == 0:
-            return None
         self._left -= 1
-        try:
-            return self._policy.infer(cell.observe()).chunk
-        except (DecodeError, StaleInput):
-            self._left = 0
-            return None
+        self._drives = True
+        return self._policy.infer(seen).chunk

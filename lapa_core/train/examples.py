@@ -98,6 +98,7 @@ def action_example(
     state_tokens: NDArray[np.int64] | None = None,
     values: FloatArray | None = None,
     aim_tokens: NDArray[np.int64] | None = None,
+    aim_bins: Sequence[int] = (),
 ) -> Example:
     """What an action model learns from one step.
 
@@ -111,8 +112,9 @@ def action_example(
             that all examples are of one length, but nothing is asked of them.
         state_tokens: (s,) ids of proprioception; None where the model reads none.
         values: (k, d) the actions themselves, for errors in millimetres and degrees.
-        aim_tokens: (a,) codes of where the tools act next, said before the actions; -1 where it
-            is not known, and then nothing is asked.
+        aim_tokens: (a,) codes of where the tools act next, said before the actions. The code
+            after the last of `aim_bins` says that it is not known; it is read and not asked for.
+        aim_bins: (a,) how many codes are places.
 
     Raises:
         DataError: shapes do not fit, no step exists, or one exists after one that does not.
@@ -127,8 +129,8 @@ def action_example(
     kept = np.where(exists[:, None], tokens, 0).ravel()
     asked = np.repeat(exists, tokens.shape[1]).astype(np.float32)
     if aim_tokens is not None:
-        known = np.asarray(aim_tokens) >= 0
-        kept = np.concatenate([np.where(known, aim_tokens, 0), kept])
+        known = np.asarray(aim_tokens) < np.asarray(aim_bins)
+        kept = np.concatenate([aim_tokens, kept])
         asked = np.concatenate([known.astype(np.float32), asked])
     if values is not None:
         values = np.where(exists[:, None], np.asarray(values, dtype=np.float64), np.nan)

@@ -128,6 +128,7 @@ class Feed:
             np.zeros((self._chunk, self._tokens.shape[1]), dtype=np.int64),
             state_tokens=None if self._states is None else np.zeros(self._states.shape[1], int),
             aim_tokens=None if self._aims is None else np.zeros(self._aims.shape[1], int),
+            aim_bins=() if checkpoint.aims is None else checkpoint.aims.num_bins,
         )
 
     # --- which ---------------------------------------------------------------------------------
@@ -228,8 +229,10 @@ class Feed:
         codes, weights = tokens.reshape(len(samples), -1), asked
         if self._aims is not None:
             said = self._aims[samples]
-            codes = np.concatenate([np.maximum(said, 0), codes], axis=1)
-            weights = np.concatenate([(said >= 0).astype(np.float32), weights], axis=1)
+            assert self._checkpoint.aims is not None
+            known = said < np.array(self._checkpoint.aims.num_bins)
+            codes = np.concatenate([said, codes], axis=1)
+            weights = np.concatenate([known.astype(np.float32), weights], axis=1)
         ids[here], loss[here] = codes.ravel(), weights.ravel()
         after = (here.cumsum(1) == here.sum(1, keepdims=True)) & ~here
         loss[after & ~exists[:, -1:]] = 0  # no end after steps that do not exist
@@ -246,12 +249,17 @@ def steps_left(demo: Demo, chunk: int) -> IntArray:
 
 
 def aim_codes(demos: Sequence[Demo], bins: ActionTokenizer) -> IntArray:
-    """(n, a) codes of where the arms' tools act next, -1 where it is not known."""
+    """(n, a) codes of where the arms' tools act next; where it is not known, that after the bins.
+
+    A code of its own: any place in its stead would be one that the actions are then learnt after.
+    """
     found = []
     for demo in demos:
         places = of_demo(demo)[:, :, : len(AIMED)].reshape(len(demo), -1)
         known = np.isfinite(places)
-        found.append(np.where(known, bins.encode(np.where(known, places, 0.0)), -1))
+        found.append(
+            np.where(known, bins.encode(np.where(known, places, 0.0)), np.array(bins.num_bins))
+        )
     return np.concatenate(found)
 
 

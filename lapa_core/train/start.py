@@ -246,8 +246,8 @@ def _aims(
     if keep and start.aims is not None and start.aims.dimensions == names:
         return start.aims
     rows = start.lapa.config.action_vocab_size if keep else options.num_bins
-    if options.aim_bins > rows:
-        raise ConfigError(f"aim_bins must be at most the action table's {rows} rows, got "
+    if options.aim_bins >= rows:  # one row says that it is not known
+        raise ConfigError(f"aim_bins must be below the action table's {rows} rows, got "
                           f"{options.aim_bins}")  # fmt: skip
     count = len(data_aims.AIMED)
     places = [data_aims.of_demo(d)[:, :, :count].reshape(len(d), -1) for d in demos.demos]

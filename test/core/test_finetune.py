@@ -276,7 +276,7 @@ def test_going_on_with_the_actions_of_a_checkpoint(tmp_path: Path) -> None:
     anew = ready(Start.checkpoint(tmp_path / "b"), toy_demos(4, 5),
                  replace(smooth, action_head="new"))  # fmt: skip
     assert not anew.lapa.action_embed.weight.equal(learnt)
-    with pytest.raises(ConfigError, match="at most the action table's 32 rows"):
+    with pytest.raises(ConfigError, match="below the action table's 32 rows"):
         ready(Start.checkpoint(tmp_path / "b"), toy_demos(4, 5), replace(smooth, aim_bins=64,
                                                                         num_bins=256))  # fmt: skip
     other = replace(toy_demos(4, 5), step_time_s=0.1)

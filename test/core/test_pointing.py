@@ -44,6 +44,19 @@ def test_after_a_short_gap_the_same_is_meant_and_nothing_was_done_in_it():
     """A push against the arm: lowered, opened and let go again, the steps of it left out."""
     places, index = tool(Z_M), np.array([0, 1, 2, 3, 7, 8, 9, 10, 11, 12, 13])
     np.testing.assert_array_equal(aims(places, np.zeros(11), index)[0], places[8])
+    level = tool(np.full(11, 0.1))  # nothing is done afterwards: a thing may have been pushed over
+    found = aims(level, np.zeros(11), index)
+    assert np.isnan(found[:4]).all()
+    np.testing.assert_array_equal(found[4:], np.repeat(level[10:], 7, axis=0))
+
+
+def test_a_tool_that_is_higher_after_a_gap_was_not_at_a_low_point_before_it():
+    """Somebody has pushed it up on a level way."""
+    places = tool(np.array([0.15, 0.12, 0.12, 0.12, 0.12, 0.15, 0.12, 0.06, 0.06, 0.1, 0.12]))
+    index = np.array([0, 1, 2, 3, 4, 7, 8, 9, 10, 11, 12])
+    np.testing.assert_array_equal(
+        aims(places, np.zeros(11), index)[:8], np.repeat(places[7:8], 8, axis=0)
+    )
 
 
 def test_what_was_grasped_in_a_gap_was_grasped_nobody_knows_where():
