@@ -13,6 +13,7 @@ from lapa_core.sim.things import CUP
 
 TOPPLED = 0.5  # cosine of the lean of a thing that has been knocked over, as the judge has it
 STANDS = 0.95  # and of one that stands, to be covered
+STRAIGHT = 0.99  # and of one that nobody pushes
 STANDS_M = 0.01  # a cup that is higher stands on something
 WIDE = 0.9  # fingers that are open wider than this hold nothing, whatever they touch
 OUT_M = 0.01  # things so far outside the workspace cannot be had any more
@@ -68,7 +69,7 @@ class Look:
 
     def leans(self) -> bool:
         """Whether the thing does not stand straight."""
-        return self._up(self._thing.name) < STANDS
+        return self._up(self._thing.name) < STRAIGHT
 
     def in_bin(self) -> bool:
         """Whether the thing is in the bin."""
