@@ -71,10 +71,10 @@ def _levels(pictures: Tensor) -> Pictures:
 def _maps(vqgan: Vqgan, codes: Codes, standard: bool) -> Tensor:
     """(n, D, h, w) entries of the codebook, of mean 0 and deviation 1 if wanted."""
     side = round(codes.shape[1] ** 0.5)
-    table = vqgan.codebook.weight.detach()
+    entries = vqgan.entries(torch.from_numpy(codes)).detach()
     if standard:
-        table = (table - table.mean(0)) / table.std(0)
-    return table[torch.from_numpy(codes)].unflatten(1, (side, side)).permute(0, 3, 1, 2)
+        entries = (entries - entries.mean((0, 1))) / entries.std((0, 1))
+    return entries.unflatten(1, (side, side)).permute(0, 3, 1, 2)
 
 
 def fingers(

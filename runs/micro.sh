@@ -20,10 +20,10 @@ gpu)
     training="--steps 60000" more="--steps 30000"
     ;;
 cpu)
-    episodes=7000 corrections=2000 workers=2 trials=100
-    tokenizer="--minutes 16 --threads 2"
+    episodes=4500 corrections=2000 workers=2 trials=100
+    tokenizer="--minutes 12 --threads 2"
     common="--preset micro --precision bfloat16 --threads 2"
-    training="--steps 20000" more="--steps 12000"
+    training="--steps 16000" more="--steps 12000"
     ;;
 debug)
     episodes=12 corrections=2 workers=1 trials=1

@@ -34,6 +34,7 @@ def _add_vqgan(parser: argparse.ArgumentParser) -> None:
         "checkpoint's; default: random weights")  # fmt: skip
     add("--preset", default="micro", help="whose VQGAN's sizes to take; default: micro")
     add("--codes", type=int, help="entries of the codebook; default: as the preset")
+    add("--parts", type=int, help="of a code, each with a codebook; default: as the preset")
     add("--resume", action="store_true", help="go on from the newest saved state, if any")
     add("--device", help="default: cuda where there is one, else cpu")
     data = parser.add_argument_group("pictures")
@@ -98,13 +99,23 @@ def _vqgan(args: argparse.Namespace, options: TokenizerOptions) -> Any:
 
     if args.source:
         vqgan, _ = read_vqgan(args.source)
-        if args.codes and args.codes != vqgan.num_codes:
-            raise ConfigError(f"{args.source} has {vqgan.num_codes} codes, not {args.codes}")
+        if args.codes and args.codes != vqgan.config.num_embeddings:
+            raise ConfigError(
+                f"{args.source} has {vqgan.config.num_embeddings} codes, not {args.codes}"
+            )
+        if args.parts and args.parts != vqgan.config.code_parts:
+            raise ConfigError(
+                f"{args.source} has codes of {vqgan.config.code_parts} parts, not {args.parts}"
+            )
         return vqgan
     config = preset(args.preset).vqgan_config()
     config.num_embeddings = config.num_embeddings if args.codes is None else args.codes
-    if not 2 <= config.num_embeddings <= 2**16:
-        raise ConfigError(f"--codes must be 2 to {2**16}, got {config.num_embeddings}")
+    config.code_parts = config.code_parts if args.parts is None else args.parts
+    if config.code_parts < 1:
+        raise ConfigError(f"--parts must be 1 or more, got {config.code_parts}")
+    most = round(2 ** (16 / config.code_parts))  # a cell's code has 16 bits
+    if not 2 <= config.num_embeddings <= most:
+        raise ConfigError(f"--codes must be 2 to {most}, got {config.num_embeddings}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         return Vqgan(config)

@@ -151,8 +151,17 @@ def check_parts(
 ) -> None:
     """Refuse parts that do not fit together, before any weight is read or written."""
     vocabulary.check_sizes(
-        lapa.vocab_size, len(tokenizer), lapa.vision_vocab_size, vqgan.num_embeddings
-    )
+        lapa.vocab_size, len(tokenizer), lapa.vision_vocab_size, vqgan.num_embeddings,
+        vqgan.code_parts,
+    )  # fmt: skip
+    parts = {lapa.vision_parts: vqgan.code_parts}
+    if vqgan.code_parts > 1:
+        parts |= {lapa.vision_entries: vqgan.num_embeddings}
+    if any(read != made for read, made in parts.items()):
+        raise CheckpointError(
+            f"the model reads codes of {lapa.vision_parts} parts of {lapa.vision_entries}, the "
+            f"VQGAN gives {vqgan.code_parts} of {vqgan.num_embeddings}"
+        )
     rows = getattr(lapa, f"{interface.kind}_vocab_size")
     if not rows:
         raise CheckpointError(f"the model has no {interface.kind} table, so it cannot be one")

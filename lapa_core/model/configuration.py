@@ -15,7 +15,11 @@ IMAGE_SIZE = 256  # pixels of a picture's side, as `data.images` resizes it
 
 
 class VqganConfig(PretrainedConfig):
-    """Sizes of the image tokenizer; the names are the reference's `VQGANConfig`."""
+    """Sizes of the image tokenizer; the names are the reference's `VQGANConfig`.
+
+    The reference has no `code_parts`; with more than 1 a code is made of as many, each of an own
+    codebook of `num_embeddings` entries for its share of the latent (decision 0063).
+    """
 
     model_type = "lapa_vqgan"
 
@@ -29,6 +33,7 @@ class VqganConfig(PretrainedConfig):
         num_embeddings: int = 8192,
         quantized_embed_dim: int = 64,
         num_groups: int = 32,
+        code_parts: int = 1,
         **kwargs: Any,
     ) -> None:
         """Set the sizes; `num_groups` is 32 in every reference model."""
@@ -40,7 +45,13 @@ class VqganConfig(PretrainedConfig):
         self.num_embeddings = num_embeddings
         self.quantized_embed_dim = quantized_embed_dim
         self.num_groups = num_groups
+        self.code_parts = code_parts
         super().__init__(**kwargs)
+
+    @property
+    def num_codes(self) -> int:
+        """Different codes that a cell can have."""
+        return int(self.num_embeddings**self.code_parts)
 
     @property
     def codes_per_image(self) -> int:
@@ -61,6 +72,8 @@ class LapaConfig(PretrainedConfig):
         action_vocab_size: int = 0,
         state_vocab_size: int = 0,
         vision_positions: int = 0,
+        vision_parts: int = 1,
+        vision_entries: int = 0,
         hidden_size: int = 4096,
         intermediate_size: int = 11008,
         num_hidden_layers: int = 32,
@@ -76,7 +89,9 @@ class LapaConfig(PretrainedConfig):
         The reference has neither of these two; 0 leaves them out, with nothing else changed:
         `state_vocab_size` rows of proprioception, and a learned vector for each of
         `vision_positions` places in the pictures, which a small model needs to know where a
-        thing is (decision 0058).
+        thing is (decision 0058). Where `vision_parts` is above 1, the vision table has a row for
+        each of `vision_entries` entries of each part of a code, and then those of the marks; what
+        an image token is read as is the sum of its parts' rows (decision 0063).
         """
         self.vocab_size = vocab_size
         self.vision_vocab_size = vision_vocab_size
@@ -84,6 +99,7 @@ class LapaConfig(PretrainedConfig):
         self.action_vocab_size = action_vocab_size
         self.state_vocab_size = state_vocab_size
         self.vision_positions = vision_positions
+        self.vision_parts, self.vision_entries = vision_parts, vision_entries
         self.hidden_size = hidden_size
         self.intermediate_size = intermediate_size
         self.num_hidden_layers = num_hidden_layers
@@ -94,6 +110,11 @@ class LapaConfig(PretrainedConfig):
         self.initializer_range = initializer_range
         kwargs["tie_word_embeddings"] = False
         super().__init__(**kwargs)
+
+    @property
+    def vision_codes(self) -> int:
+        """Ids of image tokens that are codes; 0: as many as the VQGAN says."""
+        return int(self.vision_entries**self.vision_parts) if self.vision_parts > 1 else 0
 
     @property
     def head_dim(self) -> int:
@@ -156,7 +177,8 @@ _MICRO_VQGAN = {
     "channel_mult": (1, 2, 4, 4, 8, 8),
     "num_res_blocks": 1,
     "z_channels": 64,
-    "num_embeddings": 2048,
+    "num_embeddings": 256,
+    "code_parts": 2,
     "quantized_embed_dim": 64,
     "num_groups": 2,
 }
@@ -181,7 +203,9 @@ PRESETS = {
             "intermediate_size": 512,
             "num_hidden_layers": 4,
             "num_attention_heads": 4,
-            "vision_vocab_size": 2112,
+            "vision_vocab_size": 576,
+            "vision_parts": 2,
+            "vision_entries": 256,
             "rope_theta": 1e4,  # a prompt has some 120 tokens
         },
         _MICRO_VQGAN,

@@ -25,6 +25,7 @@ from lapa_core.model.linear import replace_linears
 from lapa_core.model.rotary import Rotary
 from lapa_core.model.strict import StrictModel
 from lapa_core.model.vocabulary import Table
+from lapa_core.model.vqgan import code_rows
 
 ATTENTION = "lapa"
 
@@ -157,13 +158,26 @@ class LapaModel(StrictModel):
         out = torch.zeros((*ids.shape, width), device=ids.device, dtype=torch.float32)
         for table, (embedding, _) in self.tables().items():
             here = tables == table
-            out = out + embedding(torch.where(here, ids, 0)) * here.unsqueeze(-1).float()
+            read = embedding
+            if table == Table.VISION and self.config.vision_parts > 1:
+                read = self._seen
+            out = out + read(torch.where(here, ids, 0)) * here.unsqueeze(-1).float()
         if self.config.state_vocab_size:
             here = tables == Table.STATE
             out = out + self.state_embed(torch.where(here, ids, 0)) * here.unsqueeze(-1)
         if self.config.vision_positions:
             out = out + self._places(tables)
         return out
+
+    def _seen(self, ids: Tensor) -> Tensor:
+        """(B, T) image tokens of several parts -> (B, T, D) the sum of their parts' rows."""
+        config = self.config
+        parts, entries = config.vision_parts, config.vision_entries
+        marks = ids >= config.vision_codes
+        rows = code_rows(torch.where(marks, 0, ids), entries, parts)
+        mark = (ids - config.vision_codes).clamp(min=0) + parts * entries
+        seen = self.vision_embed(rows).sum(-2)
+        return torch.where(marks.unsqueeze(-1), self.vision_embed(mark), seen)
 
     def _places(self, tables: Tensor) -> Tensor:
         """(B, T, D) the vector of its place for each image token: how many came before it."""

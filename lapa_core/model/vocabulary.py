@@ -160,8 +160,15 @@ def closing(tokenizer: TextTokenizer, kind: str) -> Sequence1D:
     return _text([*tokenizer.encode(_CODE_END[kind]), EOS_ID])
 
 
-def check_sizes(text_vocab: int, num_pieces: int, vision_vocab: int, num_codes: int) -> None:
+def check_sizes(
+    text_vocab: int, num_pieces: int, vision_vocab: int, entries: int, parts: int = 1
+) -> None:
     """Refuse tables that the tokenizer or the VQGAN would read beyond.
+
+    Args:
+        text_vocab, num_pieces: rows of the text table, and pieces of the tokenizer.
+        vision_vocab: rows of the vision table.
+        entries, parts: of the VQGAN's codebook, and how many of them make a code.
 
     Raises:
         CheckpointError: naming the two numbers that do not fit.
@@ -170,8 +177,8 @@ def check_sizes(text_vocab: int, num_pieces: int, vision_vocab: int, num_codes: 
         raise CheckpointError(
             f"the tokenizer has {num_pieces} pieces but the text table {text_vocab} rows"
         )
-    if end_of_vision(num_codes) >= vision_vocab:
+    if end_of_vision(entries * parts) >= vision_vocab:
         raise CheckpointError(
-            f"the VQGAN has {num_codes} codes and two marks, "
+            f"the VQGAN has {entries * parts} entries and two marks, "
             f"but the vision table {vision_vocab} rows"
         )

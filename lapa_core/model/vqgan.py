@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
+from lapa_core.errors import ConfigError
 from lapa_core.model.configuration import VqganConfig
 from lapa_core.model.strict import StrictModel
 
@@ -136,10 +137,12 @@ class Vqgan(StrictModel):
 
     def __init__(self, config: VqganConfig) -> None:
         super().__init__(config)
-        width = config.quantized_embed_dim
+        width, parts = config.quantized_embed_dim, config.code_parts
+        if parts < 1 or width % parts:
+            raise ConfigError(f"a width of {width} cannot be shared by {parts} parts of a code")
         self.encoder = Encoder(config)
         self.quant_conv = _conv(config.z_channels, width, size=1)
-        self.codebook = nn.Embedding(config.num_embeddings, width)
+        self.codebook = nn.Embedding(parts * config.num_embeddings, width // parts)
         self.post_quant_conv = _conv(width, config.z_channels, size=1)
         self.decoder = Decoder(config)
         self.post_init()
@@ -154,8 +157,8 @@ class Vqgan(StrictModel):
 
     @property
     def num_codes(self) -> int:
-        """Number of entries of the codebook."""
-        return int(self.config.num_embeddings)
+        """Different codes that a cell can have."""
+        return int(self.config.num_codes)
 
     def latents(self, pixels: Tensor) -> Tensor:
         """(B, H, W, 3) in -1 .. 1 -> (B, N, width) before quantisation, raster order."""
@@ -168,17 +171,32 @@ class Vqgan(StrictModel):
     def encode(self, pixels: Tensor) -> Tensor:
         """(B, H, W, 3) float32 in -1 .. 1 -> (B, N) int64 codes, raster order."""
         z = self.latents(pixels)
-        table = self.codebook.weight
-        # |z|^2 + |e|^2 - 2 z.e as in the reference; |z|^2 is the same for every code.
-        distance = table.square().sum(1) - 2 * (z @ table.T)
-        return distance.argmin(-1)
+        tables = self.codebook.weight.split(self.config.num_embeddings)
+        code = torch.zeros(z.shape[:-1], dtype=torch.int64, device=z.device)
+        for part, table in zip(z.chunk(len(tables), -1), tables, strict=True):
+            # |z|^2 + |e|^2 - 2 z.e as in the reference; |z|^2 is the same for every code.
+            distance = table.square().sum(1) - 2 * (part @ table.T)
+            code = code * len(table) + distance.argmin(-1)
+        return code
+
+    def entries(self, codes: Tensor) -> Tensor:
+        """(...) codes -> (..., width) the vectors that they stand for."""
+        rows = code_rows(codes, self.config.num_embeddings, self.config.code_parts)
+        return self.codebook(rows).flatten(-2)
 
     def decode(self, codes: Tensor) -> Tensor:
         """(B, N) codes of a square image -> (B, H, W, 3) float32 in -1 .. 1."""
         side = round(codes.shape[1] ** 0.5)
-        z = self.codebook(codes).unflatten(1, (side, side)).permute(0, 3, 1, 2)
+        z = self.entries(codes).unflatten(1, (side, side)).permute(0, 3, 1, 2)
         return self.decoder(self.post_quant_conv(z)).clamp(-1, 1).permute(0, 2, 3, 1)
 
     def forward(self, pixels: Tensor, **_: Any) -> Tensor:
         """Codes of the pixels."""
         return self.encode(pixels)
+
+
+def code_rows(codes: Tensor, entries: int, parts: int) -> Tensor:
+    """(...) codes -> (..., parts) the row of each part, in a table of one part after the other."""
+    weights = [entries ** (parts - 1 - p) for p in range(parts)]
+    rows = [codes // weight % entries + p * entries for p, weight in enumerate(weights)]
+    return torch.stack(rows, -1)

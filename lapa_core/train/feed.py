@@ -124,7 +124,7 @@ class Feed:
             checkpoint.tokenizer,
             instruction,
             np.zeros((cameras, codes), dtype=np.int64),
-            checkpoint.vqgan.config.num_embeddings,
+            checkpoint.vqgan.num_codes,
             np.zeros((self._chunk, self._tokens.shape[1]), dtype=np.int64),
             state_tokens=None if self._states is None else np.zeros(self._states.shape[1], int),
             aim_tokens=None if self._aims is None else np.zeros(self._aims.shape[1], int),

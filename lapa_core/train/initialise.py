@@ -122,14 +122,15 @@ def vision_from_codebook(model: LapaModel, vqgan: Vqgan, seed: int = 0) -> None:
     Raises:
         ConfigError: the model's table has fewer rows than the codebook.
     """
-    codes = vqgan.codebook.weight.detach().float().cpu()
+    entries = vqgan.codebook.weight.detach().float().cpu()
     rows, width = model.vision_embed.weight.shape
-    if len(codes) > rows:
-        raise ConfigError(f"{len(codes)} codes do not fit a vision table of {rows} rows")
+    if len(entries) > rows:
+        raise ConfigError(f"{len(entries)} codes do not fit a vision table of {rows} rows")
+    parts = entries.split(vqgan.config.num_embeddings)  # each has its own share of the latent
+    codes = torch.block_diag(*(p - p.mean(0) for p in parts))
     generator = torch.Generator().manual_seed(seed)
     turn = nn.init.orthogonal_(torch.empty(width, codes.shape[1]), generator=generator)
-    centred = codes - codes.mean(0)
-    spread = centred @ turn.T
+    spread = codes @ turn.T
     spread *= model.config.initializer_range / spread.std().clamp(min=1e-12)
     model.vision_embed.weight[: len(codes)] = spread.to(model.vision_embed.weight)
 

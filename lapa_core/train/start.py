@@ -112,7 +112,10 @@ class Start:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             config.vocab_size = max(config.vocab_size, len(tokenizer))
-            needed = vocabulary.end_of_vision(vqgan.config.num_embeddings) + 1
+            entries, parts = vqgan.config.num_embeddings, vqgan.config.code_parts
+            config.vision_parts = parts
+            config.vision_entries = entries if parts > 1 else 0
+            needed = vocabulary.end_of_vision(entries * parts) + 1
             config.vision_vocab_size = max(config.vision_vocab_size, needed)
             lapa = LapaModel(config)
         if codebook:

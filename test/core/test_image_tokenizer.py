@@ -226,7 +226,7 @@ def test_codes_become_the_means_of_their_cells_and_dead_ones_live_again() -> Non
     cells = middles.repeat(100, 1) + torch.randn(800, 4, generator=chance) * 0.1
     errors = []
     for revive in (False, True):
-        book = MovingCodebook(nn.Embedding(16, 4))
+        book = MovingCodebook(nn.Embedding(16, 4).weight.data)
         assert not book.ready
         book.begin(cells[:2], chance)  # all at two of the eight
         entries = book._weight.clone()
@@ -245,7 +245,7 @@ def test_codes_become_the_means_of_their_cells_and_dead_ones_live_again() -> Non
         own = cells[book.codes(cells) == code]
         assert float((own.mean(0) - book._weight[code]).norm()) < 0.1
     assert 6 <= book.perplexity() <= 16
-    again = MovingCodebook(nn.Embedding(16, 4))
+    again = MovingCodebook(nn.Embedding(16, 4).weight.data)
     again.load(book.tensors())
     assert torch.equal(again.uses, book.uses) and torch.equal(again.sums, book.sums)
 
@@ -515,7 +515,9 @@ class Perfect:
     def __init__(self, spoil: Callable[[Any], Any] = lambda pixels: pixels, codes: int = 64):
         import torch
 
-        self.device, self.num_codes = torch.device("cpu"), codes
+        from lapa_core.model.configuration import VqganConfig
+
+        self.device, self.config = torch.device("cpu"), VqganConfig(num_embeddings=codes)
         self._spoil, self._seen = spoil, None
 
     def eval(self) -> Perfect:
@@ -569,3 +571,34 @@ def test_the_verdict_on_a_camera_that_moves() -> None:
     assert judge(Perfect(), pool, pool.backgrounds()).faults == ()
     grey = judge(Perfect(lambda p: p * 0), pool, pool.backgrounds())
     assert [f.split(":")[0] for f in grey.faults] == ["picture lost"]
+
+
+def test_parts_of_a_code_are_codebooks_of_their_own() -> None:
+    import torch
+    from torch import nn
+
+    from lapa_core.train.vqgan.quantiser import MovingCodebook, MovingCodebooks
+
+    chance = torch.Generator().manual_seed(0)
+    table = nn.Embedding(2 * 8, 3)
+    books = MovingCodebooks(table, 8)
+    cells = torch.randn(500, 6, generator=chance)
+    books.begin(cells, chance)
+    alone = [MovingCodebook(rows.clone()) for rows in table.weight.data.split(8)]
+    for book in alone:
+        book.set(book._weight.clone(), 500 / 8)
+    for _ in range(5):
+        codes = books.codes(cells)
+        assert codes.shape == (500, 2)
+        for number, book in enumerate(alone):
+            share = cells[:, 3 * number : 3 * number + 3]
+            assert torch.equal(codes[:, number], book.codes(share))
+            book.follow(share, codes[:, number])
+        books.follow(cells, codes)
+    assert torch.equal(table.weight.data, torch.cat([book._weight for book in alone]))
+    assert torch.equal(books.entries(codes)[:, 3:], alone[1].entries(codes[:, 1]))
+    assert books.perplexity() == pytest.approx(alone[0].perplexity() * alone[1].perplexity())
+    again = MovingCodebooks(nn.Embedding(2 * 8, 3), 8)
+    again.load(books.tensors())
+    kept = books.tensors()
+    assert all(torch.equal(again.tensors()[name], kept[name]) for name in kept)

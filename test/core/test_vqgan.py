@@ -7,8 +7,12 @@ import copy
 import pytest
 import torch
 
-from lapa_core.model.configuration import preset
-from lapa_core.model.vqgan import Vqgan
+from lapa_core.errors import CheckpointError, ConfigError
+from lapa_core.model.configuration import VqganConfig, preset
+from lapa_core.model.lapa import LapaModel
+from lapa_core.model.vocabulary import Table, check_sizes, end_of_frame
+from lapa_core.model.vqgan import Vqgan, code_rows
+from lapa_core.train.initialise import vision_from_codebook
 
 pytestmark = pytest.mark.torch
 
@@ -68,3 +72,53 @@ def test_in_place_steps_are_for_inference_only(vqgan, pixels):
     z.square().sum().backward()
     assert vqgan.encoder.conv_in.weight.grad.abs().sum() > 0
     vqgan.zero_grad(set_to_none=True)
+
+
+# --- codes of several parts ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def paired() -> Vqgan:
+    """Codes of two parts."""
+    torch.manual_seed(0)
+    sizes = {**preset("debug").vqgan, "num_embeddings": 32, "code_parts": 2}
+    return Vqgan(VqganConfig(**sizes)).eval()
+
+
+@torch.inference_mode()
+def test_each_part_of_a_code_is_the_nearest_entry_of_its_own(paired, pixels):
+    z = paired.latents(pixels)
+    half = z.shape[-1] // 2
+    first, second = paired.codebook.weight.split(32)
+    one = torch.cdist(z[..., :half].double(), first.double()[None]).argmin(-1)
+    two = torch.cdist(z[..., half:].double(), second.double()[None]).argmin(-1)
+    codes = paired.encode(pixels)
+    assert torch.equal(codes, 32 * one + two) and paired.num_codes == 1024
+    assert len(codes.unique()) > 32
+    assert torch.equal(paired.entries(codes), torch.cat([first[one], second[two]], -1))
+    assert paired.decode(codes).shape == (2, 256, 256, 3)
+
+
+def test_a_model_reads_a_code_as_the_sum_of_its_parts(paired):
+    config = preset("debug").lapa_config(
+        vision_vocab_size=66, vision_parts=2, vision_entries=32, action_vocab_size=8
+    )
+    model = LapaModel(config)
+    before = model.vision_embed.weight.detach().clone()
+    vision_from_codebook(model, paired)
+    rows = model.vision_embed.weight.detach()
+    assert torch.equal(rows[64:], before[64:]) and not torch.equal(rows[:64], before[:64])
+    ids = torch.tensor([[5, 33, 1023, end_of_frame(paired.num_codes), 7]])
+    tables = torch.tensor([[Table.VISION] * 4 + [Table.TEXT]])
+    read = model.embed(ids, tables)[0]
+    expected = [rows[0] + rows[32 + 5], rows[1] + rows[32 + 1], rows[31] + rows[32 + 31], rows[64]]
+    torch.testing.assert_close(read[:4], torch.stack(expected))
+    torch.testing.assert_close(read[4], model.model.embed_tokens.weight[7])
+    assert code_rows(torch.tensor([33]), 32, 2).tolist() == [[1, 33]]
+
+
+def test_parts_that_do_not_fit_are_refused():
+    with pytest.raises(ConfigError, match="16 cannot be shared by 3 parts"):
+        Vqgan(VqganConfig(**{**preset("debug").vqgan, "code_parts": 3}))
+    with pytest.raises(CheckpointError, match="64 entries and two marks"):
+        check_sizes(512, 100, 65, 32, 2)

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from lapa_core.data import images
-from lapa_core.model.vqgan import Vqgan
+from lapa_core.model.vqgan import Vqgan, code_rows
 from lapa_core.train.vqgan.pool import Background, PicturePool, foreground, spread
 from lapa_core.types import ImageArray
 
@@ -86,7 +86,7 @@ class Verdict:
 
     Attributes:
         cameras: one by one.
-        codes: entries of the codebook.
+        codes: entries of the codebook, of all parts of a code together.
         codes_used: different ones in these pictures.
         perplexity: as many codes, all used alike, would tell as much.
     """
@@ -126,7 +126,8 @@ def judge(vqgan: Vqgan, pool: PicturePool, backgrounds: Sequence[Background]) ->
         backgrounds: of all its cameras, in their order.
     """
     vqgan.eval()
-    checks, used = [], np.zeros(vqgan.num_codes)
+    entries, parts = vqgan.config.num_embeddings, vqgan.config.code_parts
+    checks, used = [], np.zeros(entries * parts)
     for number, background in enumerate(backgrounds):
         own = np.flatnonzero(pool.camera == number)
         own = own[spread(len(own), max(MOST // len(backgrounds), 1))]
@@ -134,7 +135,8 @@ def judge(vqgan: Vqgan, pool: PicturePool, backgrounds: Sequence[Background]) ->
             continue
         pictures = np.stack([pool.picture(i) for i in own])
         drawn, codes = through(vqgan, pictures)
-        used += np.bincount(codes.ravel(), minlength=len(used))
+        rows = code_rows(torch.from_numpy(codes.ravel()), entries, parts).numpy()
+        used += np.bincount(rows.ravel(), minlength=len(used))
         checks.append(_check(background, pictures, drawn))
     share = used[used > 0] / used.sum()
     perplexity = float(np.exp(-(share * np.log(share)).sum()))

@@ -13,7 +13,7 @@ import numpy as np
 from lapa_core.train.curves import Panels
 from lapa_core.train.progress import clock
 from lapa_core.train.vqgan.parts import SCALE, Update
-from lapa_core.train.vqgan.quantiser import MovingCodebook
+from lapa_core.train.vqgan.quantiser import MovingCodebooks
 
 PANELS: Panels = (
     ("loss", ("encoder/loss", "decoder/loss"), ""),
@@ -72,7 +72,7 @@ class Window:
             if math.isfinite(value):  # nan: no foreground, or no codes yet
                 values.append(value)
 
-    def values(self, codebook: MovingCodebook | None) -> dict[str, float]:
+    def values(self, codebook: MovingCodebooks | None) -> dict[str, float]:
         """The entry; of the codebook only where one is given."""
         values = {
             "loss": float(np.mean(self.losses)),

@@ -23,7 +23,7 @@ from lapa_core.model.configuration import VqganConfig
 from lapa_core.model.vqgan import ResBlock, Vqgan
 from lapa_core.train.vqgan.batches import PictureBatch
 from lapa_core.train.vqgan.pool import LEVELS
-from lapa_core.train.vqgan.quantiser import MovingCodebook
+from lapa_core.train.vqgan.quantiser import MovingCodebooks
 
 SCALE = 127.5  # levels of 0 .. 255 in one unit of -1 .. 1
 # Weights of a pixel: any, foreground, beside foreground; and where nobody knows what that is,
@@ -69,7 +69,7 @@ class Update:
         loss: to be minimised.
         commitment: mean squared distance of a latent from its code; nan without codes.
         foreground: mean squared error of the foreground, of pixels in -1 .. 1; nan without any.
-        cells, codes: (n, D) latents and (n,) their codes; None where the codebook stays.
+        cells, codes: (n, D) latents and (n, P) their codes' parts; None where the codebook stays.
     """
 
     loss: Tensor
@@ -86,7 +86,7 @@ class Trainee(nn.Module):
         super().__init__()
         config: Any = vqgan.config
         self.vqgan, self.head = vqgan, Head(config)
-        self.codebook = MovingCodebook(vqgan.codebook)
+        self.codebook = MovingCodebooks(vqgan.codebook, config.num_embeddings)
         self.cell = cell_size(config)
 
     def learn(self, part: str) -> list[nn.Parameter]:
@@ -113,7 +113,7 @@ class Trainee(nn.Module):
         passed, loss = z, torch.zeros((), device=z.device)
         if self.codebook.ready:
             codes = self.codebook.codes(cells)
-            entry = self.vqgan.codebook.weight[codes].view_as(z).clone()
+            entry = self.codebook.entries(codes).view_as(z).clone()
             commitment = (z - entry).square().sum(-1).mean()
             passed, loss = z + (entry - z).detach(), COMMITMENT * commitment
         drawn = self.head(passed.permute(0, 3, 1, 2))
@@ -136,7 +136,7 @@ class Trainee(nn.Module):
                 [g[r : r + part, c : c + part] for g, (r, c) in zip(grids, corners, strict=True)]
             )
             wanted, behind = (_parts(p, corners, part, self.cell) for p in (wanted, behind))
-        z = self.vqgan.codebook(grids).permute(0, 3, 1, 2)
+        z = self.vqgan.entries(grids).permute(0, 3, 1, 2)
         with products:
             drawn = self.vqgan.decoder(self.vqgan.post_quant_conv(z))
         loss, error = drawing_loss(drawn.float(), wanted, behind, batch.fixed, reach=4)

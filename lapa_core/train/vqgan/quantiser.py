@@ -11,6 +11,7 @@ n cells, K codes, D width. Knows nothing of pictures.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -32,13 +33,12 @@ class MovingCodebook:
         sums: (K, D) of those cells together.
     """
 
-    def __init__(self, table: nn.Embedding) -> None:
-        """Take over a table's weights, which become averages from now on."""
-        table.weight.requires_grad_(False)
-        self._weight = table.weight
+    def __init__(self, table: Tensor) -> None:
+        """Take over (K, D) weights, which become averages from now on."""
+        self._weight = table
         self.ready = False
-        self.uses = torch.ones(len(table.weight), device=table.weight.device)
-        self.sums = table.weight.detach().clone()
+        self.uses = torch.ones(len(table), device=table.device)
+        self.sums = table.detach().clone()
 
     def __len__(self) -> int:
         """Number of codes."""
@@ -64,6 +64,10 @@ class MovingCodebook:
     def codes(self, cells: Tensor) -> Tensor:
         """(n,) the code nearest to each of (n, D) cells; the distance is `Vqgan.encode`'s."""
         return (self._weight.square().sum(1) - 2 * cells @ self._weight.T).argmin(1)
+
+    def entries(self, codes: Tensor) -> Tensor:
+        """(n,) codes -> (n, D)."""
+        return self._weight[codes]
 
     @torch.no_grad()
     def follow(self, cells: Tensor, codes: Tensor) -> None:
@@ -108,3 +112,84 @@ class MovingCodebook:
         """Take back what `tensors` gave."""
         self.uses.copy_(tensors["codebook/uses"])
         self.sums.copy_(tensors["codebook/sums"])
+
+
+class MovingCodebooks:
+    """The codebooks of a code's parts, each for its share of the latents' width.
+
+    As `MovingCodebook`, but that codes are (n, P) entries of P parts.
+    """
+
+    def __init__(self, table: nn.Embedding, entries: int) -> None:
+        """Take over a table's weights, `entries` rows a part."""
+        table.weight.requires_grad_(False)
+        self._parts = [MovingCodebook(rows) for rows in table.weight.data.split(entries)]
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are codes yet; before, latents pass as they are."""
+        return all(part.ready for part in self._parts)
+
+    @ready.setter
+    def ready(self, ready: bool) -> None:
+        for part in self._parts:
+            part.ready = ready
+
+    def _shares(self, cells: Tensor) -> tuple[Tensor, ...]:
+        return cells.chunk(len(self._parts), -1)
+
+    def begin(self, cells: Tensor, chance: torch.Generator) -> None:
+        """Put every entry at a cell of a batch, (n, D)."""
+        for part, share in zip(self._parts, self._shares(cells), strict=True):
+            part.begin(share, chance)
+
+    def set(self, entries: Tensor) -> None:
+        """Begin with these entries, one part's after the other's."""
+        for part, own in zip(self._parts, entries.split(len(self._parts[0])), strict=True):
+            part.set(own)
+
+    def codes(self, cells: Tensor) -> Tensor:
+        """(n, P) the entry of each part nearest to each of (n, D) cells."""
+        pairs = zip(self._parts, self._shares(cells), strict=True)
+        return torch.stack([part.codes(share) for part, share in pairs], -1)
+
+    def entries(self, codes: Tensor) -> Tensor:
+        """(n, P) codes -> (n, D)."""
+        pairs = zip(self._parts, codes.unbind(-1), strict=True)
+        return torch.cat([part.entries(own) for part, own in pairs], -1)
+
+    def follow(self, cells: Tensor, codes: Tensor) -> None:
+        """Move each entry towards the cells that were given to it."""
+        for part, share, own in zip(
+            self._parts, self._shares(cells), codes.unbind(-1), strict=True
+        ):
+            part.follow(share, own)
+
+    def replace_dead(self, cells: Tensor, codes: Tensor, chance: torch.Generator) -> int:
+        """Put entries that are hardly used elsewhere; how many."""
+        return sum(
+            part.replace_dead(share, own, chance)
+            for part, share, own in zip(
+                self._parts, self._shares(cells), codes.unbind(-1), strict=True
+            )
+        )
+
+    def used(self) -> int:
+        """Entries that are not dead."""
+        return sum(part.used() for part in self._parts)
+
+    def perplexity(self) -> float:
+        """As many codes, all used alike, would tell as much, were the parts independent."""
+        return math.prod(part.perplexity() for part in self._parts)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a run has to save; the entries are the table's."""
+        each = [part.tensors() for part in self._parts]
+        return {name: torch.cat([t[name] for t in each]) for name in each[0]}
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take back what `tensors` gave."""
+        count = len(self._parts[0])
+        own = {name: t.split(count) for name, t in tensors.items() if name.startswith("codebook/")}
+        for number, part in enumerate(self._parts):
+            part.load({name: shares[number] for name, shares in own.items()})

@@ -156,7 +156,7 @@ def _save(vqgan: Vqgan, output: Path, facts: Mapping[str, Any]) -> None:
 def _sizes(vqgan: Vqgan) -> dict[str, Any]:
     names = (
         "hidden_channels", "channel_mult", "num_res_blocks", "num_channels", "z_channels",
-        "num_embeddings", "quantized_embed_dim", "num_groups",
+        "num_embeddings", "quantized_embed_dim", "num_groups", "code_parts",
     )  # fmt: skip
     return {name: getattr(vqgan.config, name) for name in names}
 
