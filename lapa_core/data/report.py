@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+SHOWN = 20  # removals that a person is told one by one
+
 
 @dataclass(frozen=True)
 class Removal:
@@ -131,9 +133,10 @@ class DataReport:
             f"{self.source}: {self.used} of {found} steps of {len(good)} episodes are used",
             *(f"  {n} steps left out: {why}" for why, n in self.removed.items()),
         ]
-        for episode in good:
-            shown = [r for r in episode.removed if r.note]
-            lines += [f"  {episode.name}: {r}" for r in shown]
+        noted = [f"  {e.name}: {r}" for e in good for r in e.removed if r.note]
+        lines += noted[:SHOWN]
+        if len(noted) > SHOWN:
+            lines.append(f"  and {len(noted) - SHOWN} more")
         lines += [f"  {name} refused: {why}" for name, why in self.refused.items()]
         skipped = Counter(self.skipped.values())
         lines += [f"  {n} episodes not wanted: {why}" for why, n in skipped.most_common()]

@@ -162,7 +162,7 @@ def ready(
     keep = options.action_head == "keep"
     facts: Mapping[str, Any]
     if keep:
-        actions, facts = _kept(start, demos), {"source": f"the bins of {start.name}"}
+        actions, facts = _kept(start, demos), {"source": f"the bins of {_short(start.name)}"}
     else:
         actions, found = statistics.fit(demos, demos.dimensions, options.num_bins, robot)
         facts = found.to_json()
@@ -195,12 +195,18 @@ def ready(
         num_tokens=options.chunk * len(demos.dimensions) + (len(aims.dimensions) if aims else 0),
         center_crop=start.center_crop,
         trained=True,
-        origin=f"{start.name}, trained on {len(demos)} demonstrations ({demos.num_steps} steps)",
+        origin=f"{_short(start.name)}, trained on {len(demos)} demonstrations "
+        f"({demos.num_steps} steps)",
         gripper=demos.gripper,
         state=demos.state_names,
         aim=aims.dimensions if aims else (),
     )
     return Checkpoint(interface, lapa, start.vqgan, start.tokenizer, actions, facts, states, aims)
+
+
+def _short(name: str) -> str:
+    """A folder's own name: where it lay is nobody's business who is given the checkpoint."""
+    return Path(name).name
 
 
 def _weights(model: Any) -> Iterable[tuple[str, torch.Tensor]]:
