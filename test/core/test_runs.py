@@ -21,6 +21,7 @@ ROOT = paths.share("runs").parent
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(420)
 def test_the_small_policy_is_made_by_one_script(tmp_path: Path) -> None:
     """`runs/micro.sh FOLDER debug`, and what it left does not have to be made again."""
     from lapa_core.policy.policy import Policy
