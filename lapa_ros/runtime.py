@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
 from typing import NoReturn
 
 import rclpy
@@ -27,6 +28,7 @@ from lapa_core.errors import LapaError
 from lapa_ros import processes
 
 WAKE_S = 0.2  # a node whose timers follow a simulation's clock has none while that stands still
+BREAK_S = 0.5  # from a signal to the end of a callback that does not end; see processes.GRACE_S
 
 
 def run(
@@ -34,19 +36,19 @@ def run(
 ) -> int:
     """Create the node, spin it in this thread, destroy it; returns the exit code.
 
-    A node with a `close` method gets it called before it is destroyed, whatever ended it. With
-    `last_words` it can still publish there: rclpy's own signal handlers end the context at once,
-    so that ours only take a note, which is looked at between two callbacks. The node needs a
-    fast timer then, for nothing else wakes it. A method `interrupted` is called before `close`
-    where SIGINT ended it, a person's Ctrl-C: not after an exception, nor on SIGTERM, which say
-    nothing of what a person wants.
+    SIGINT and SIGTERM leave a note, which is looked at between two callbacks: rclpy's own
+    handlers end the context at once, under a callback that is about to publish. What the note
+    does not reach in `BREAK_S`, as a model that loads for a minute, is broken off; never with
+    `last_words`, for a node that may be telling a robot something.
+
+    A node with a `close` method gets it called before it is destroyed, whatever ended it; it can
+    still publish there. A method `interrupted` is called before `close` where SIGINT ended it, a
+    person's Ctrl-C: not after an exception, nor on SIGTERM, which say nothing of what a person
+    wants.
     """
     signals: list[int] = []
-    handlers = SignalHandlerOptions.NO if last_words else SignalHandlerOptions.ALL
-    rclpy.init(args=args, signal_handler_options=handlers)
-    if last_words:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda number, frame: signals.append(number))
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    _note_signals(signals, 0.0 if last_words else BREAK_S)
     node: Node | None = None
     try:
         node = make_node()
@@ -66,14 +68,26 @@ def run(
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
         return 2
     finally:
-        # Under `ros2 launch` a second SIGINT can land here; it must not turn a clean end
-        # into exit code -2.
-        with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
-            if node is not None:
-                _call(node, "close")
-                node.destroy_node()
-            rclpy.try_shutdown()
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        if node is not None:
+            _call(node, "close")
+            node.destroy_node()
+        rclpy.try_shutdown()
     return 0
+
+
+def _note_signals(signals: list[int], break_s: float) -> None:
+    """Append those that ask us to end; some time after the first raise KeyboardInterrupt."""
+
+    def note(number: int, frame: FrameType | None) -> None:
+        # Under `ros2 launch` a Ctrl-C comes twice: from the terminal and from launch.
+        if not signals:
+            signal.setitimer(signal.ITIMER_REAL, break_s)  # 0: never
+        signals.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, note)
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
 
 
 def _call(node: Node, name: str) -> None:
@@ -93,7 +107,7 @@ def main(
 def publish(node: Node, publisher: Publisher, msg: object) -> None:
     """Publish from a thread of the node's own, which may outlive the context by a message.
 
-    A signal ends the context at once, while such a thread is still on its way to `close`.
+    `close` waits for such a thread, but not for ever.
     """
     try:
         publisher.publish(msg)
