@@ -21,7 +21,8 @@ from common import RESULTS, processor, write_result
 from lapa_core.data import demo_file
 from lapa_core.data.demos import Demo, DemoSet, Traits
 from lapa_core.data.report import EpisodeReport
-from lapa_core.train.feed import Feed, Prefetch
+from lapa_core.train.feed import Feed
+from lapa_core.train.prefetch import Prefetch
 from lapa_core.train.presets import resolve
 from lapa_core.train.start import Start, ready
 from lapa_core.types import dimension_names

@@ -7,11 +7,11 @@
 
 Pictures are those of decisions in `lapa collect` demonstrations of the tabletop scene, which
 should be others than the tokenizer has learnt from; without `--demos` some are collected now. They
-go through the codes and back, drawn by the VQGAN's own decoder and, because that may have learnt
-for a short time only, by a light head that is fitted here to three quarters of the demonstrations
-and asked about the rest. Of each colour: intersection over union of its pixels, and how far their
-centre has moved, in pixels of 256. Of the fingers: a small network on the codes says open or
-closed; beside it what one that knows the tool's position alone says, for that tells much too.
+go through the codes and back, drawn by the VQGAN's own decoder. Of each colour: intersection over
+union of its pixels, and how far their centre has moved, in pixels of 256. Of the fingers: a small
+network on the codes says open or closed, fitted to three quarters of the demonstrations and asked
+about the rest; beside it what one that knows the tool's position alone says, for that tells much
+too. How far off the place is that a policy reads from the codes: `lapa eval --open-loop`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 from common import RESULTS, processor, write_result
 from numpy.typing import NDArray
-from tokenizer_probes import codes_of, draw_by_head, fingers
+from tokenizer_probes import codes_of, fingers
 
 from lapa_core.cli import main as lapa
 from lapa_core.data import images
@@ -91,7 +91,7 @@ def main() -> None:
         "codes_used": len(np.unique(codes)),
         "pictures": len(some),
         "colours": {name: colour(name, some, drawn) for name in HUES},
-        **probes(vqgan, looks),
+        "fingers": told_fingers(vqgan, looks),
     }
     for name, value in content.items():
         print(name, value)
@@ -125,33 +125,23 @@ def read(demos: Path, center_crop: bool) -> Looks:
     )
 
 
-def probes(vqgan: Vqgan, looks: Looks) -> dict[str, Any]:
-    """What codes tell to networks fitted here, in demonstrations held back."""
+def told_fingers(vqgan: Vqgan, looks: Looks) -> dict[str, Any]:
+    """What codes tell of the fingers, in demonstrations held back."""
     codes, held = codes_of(vqgan, looks.pictures), looks.demo % HELD == HELD - 1
-    wanted, drawn = draw_by_head(vqgan, codes, looks.pictures, held)
-    return {
-        "colours_in_codes": {name: colour(name, wanted, drawn, 2) for name in HUES},
-        "fingers": fingers(vqgan, codes, looks.position_m, looks.opening, held),
-    }
+    return fingers(vqgan, codes, looks.position_m, looks.opening, held)
 
 
-def colour(
-    name: str, wanted: NDArray[np.uint8], drawn: NDArray[np.uint8], scale: int = 1
-) -> dict[str, Any]:
-    """How well one colour's pixels are drawn, where a picture has any.
-
-    Args:
-        scale: pixels of 256 in one of theirs.
-    """
+def colour(name: str, wanted: NDArray[np.uint8], drawn: NDArray[np.uint8]) -> dict[str, Any]:
+    """How well one colour's pixels are drawn, where a picture has any."""
     overlaps, distances = [], []
     for one, other in zip(wanted, drawn, strict=True):
         there, found = _pixels(name, one), _pixels(name, other)
-        if there.sum() * scale**2 < SEEN_PX:
+        if there.sum() < SEEN_PX:
             continue
         overlaps.append((there & found).sum() / (there | found).sum())
         if found.any():
             apart = np.argwhere(there).mean(0) - np.argwhere(found).mean(0)
-            distances.append(scale * float(np.linalg.norm(apart)))
+            distances.append(float(np.linalg.norm(apart)))
     if not overlaps:
         return {"seen": 0}
     return {

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from lapa_core.data import images
 from lapa_core.model.vqgan import Vqgan
-from lapa_core.train.vqgan.parts import Head, drawing_loss
 
 OPEN = 0.7  # of the fingers' way: holding a block of 28 mm they stand at 0.6
 UPDATES, BATCH = 600, 16
@@ -36,44 +35,11 @@ def codes_of(vqgan: Vqgan, pictures: Pictures) -> Codes:
     return np.concatenate(found)
 
 
-def draw_by_head(
-    vqgan: Vqgan, codes: Codes, pictures: Pictures, held: Mask
-) -> tuple[Pictures, Pictures]:
-    """Fit a light head; the held back pictures at half their size, as they are and as drawn."""
-    torch.manual_seed(0)
-    config: Any = vqgan.config
-    head, maps = Head(config), _maps(vqgan, codes, standard=False)
-    wanted = F.avg_pool2d(torch.from_numpy(images.normalise(pictures)).permute(0, 3, 1, 2), 2)
-    behind = wanted[:: max(len(wanted) // 99, 1)].median(0).values
-    learn = torch.nonzero(torch.from_numpy(~held)).flatten()
-    optimizer = torch.optim.AdamW(head.parameters(), lr=2e-3, weight_decay=1e-3)
-    fall = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, UPDATES)
-    fixed = torch.ones(BATCH, dtype=torch.bool)
-    for _ in range(UPDATES):
-        some = learn[torch.randint(len(learn), (BATCH,))]
-        loss, _ = drawing_loss(
-            head(maps[some]), wanted[some], behind.expand(BATCH, -1, -1, -1), fixed, reach=2
-        )
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        fall.step()
-    with torch.inference_mode():
-        drawn = torch.cat([head(part) for part in maps[torch.from_numpy(held)].split(BATCH)])
-    return _levels(wanted[torch.from_numpy(held)]), _levels(drawn)
-
-
-def _levels(pictures: Tensor) -> Pictures:
-    levels = ((pictures.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return levels.permute(0, 2, 3, 1).numpy()
-
-
-def _maps(vqgan: Vqgan, codes: Codes, standard: bool) -> Tensor:
-    """(n, D, h, w) entries of the codebook, of mean 0 and deviation 1 if wanted."""
+def _maps(vqgan: Vqgan, codes: Codes) -> Tensor:
+    """(n, D, h, w) entries of the codebook, of mean 0 and deviation 1."""
     side = round(codes.shape[1] ** 0.5)
     entries = vqgan.entries(torch.from_numpy(codes)).detach()
-    if standard:
-        entries = (entries - entries.mean((0, 1))) / entries.std((0, 1))
+    entries = (entries - entries.mean((0, 1))) / entries.std((0, 1))
     return entries.unflatten(1, (side, side)).permute(0, 3, 1, 2)
 
 
@@ -85,7 +51,7 @@ def fingers(
     held: Mask,
 ) -> dict[str, Any]:
     """Share of states told right, open and closed weighed alike, in what was held back."""
-    maps = _maps(vqgan, codes, standard=True).contiguous()
+    maps = _maps(vqgan, codes).contiguous()
     place = torch.from_numpy(position_m)
     place = (place - place.mean(0)) / place.std(0)
     label, kept = torch.from_numpy(opening > OPEN).long(), torch.from_numpy(held)

@@ -23,6 +23,10 @@ class DataError(LapaError):
     """A message, image or recording cannot be used as it is."""
 
 
+class AccessError(LapaError):
+    """A file cannot be read or written now: rights, a device, no room. It may be whole."""
+
+
 class RecordingError(LapaError):
     """A recording cannot be written, completed or recovered."""
 

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Makes models/lapa-micro, with nothing by hand: scripted demonstrations in the recorder's format,
-# the image tokenizer, a policy; then, twice, demonstrations of how to make up for what that policy
-# does, and the policy that learns from all of them; its figures. Every stage goes on where it stopped.
-#   runs/micro.sh FOLDER [SIZE]      SIZE: gpu (default; 60 GB of room), cpu (two cores, under
-#                                    3 hours, 8 GB) or debug (under 2 minutes, run by the tests)
+# the image tokenizer, a policy; then, once or twice, demonstrations of how to make up for what that
+# policy does, and the policy that learns from all of them; its figures. Every stage goes on where it
+# stopped.
+#   runs/micro.sh FOLDER [SIZE]      SIZE: gpu (default; 60 GB of room), cpu (two cores, some 2.5
+#                                    hours by its stages, 8 GB) or debug (2 minutes, by the tests)
 # The checkpoint is left in FOLDER/lapa-micro, its evaluation in FOLDER/eval.
 set -eu
 cd "$(dirname "$0")/.."
@@ -14,19 +15,19 @@ state="wx250s/x wx250s/y wx250s/z wx250s/yaw wx250s/gripper"
 
 case ${2:-gpu} in
 gpu)
-    episodes=50000 corrections=20000 workers=12 trials=200
+    episodes=50000 corrections=20000 rounds=2 workers=12 trials=200
     tokenizer="--minutes 20"
-    common="--preset micro --batch 128 --precision bfloat16"
+    common="--preset micro --batch 128"
     training="--steps 60000" more="--steps 30000"
     ;;
 cpu)
-    episodes=4500 corrections=2000 workers=2 trials=100
-    tokenizer="--minutes 12 --threads 2"
-    common="--preset micro --precision bfloat16 --threads 2"
-    training="--steps 16000" more="--steps 12000"
+    episodes=6000 corrections=600 rounds=1 workers=2 trials=25
+    tokenizer="--minutes 15 --decoder-share 0.15 --threads 2"
+    common="--preset micro --threads 2"
+    training="--steps 13000" more="--steps 5000"
     ;;
 debug)
-    episodes=12 corrections=2 workers=1 trials=1
+    episodes=12 corrections=2 rounds=2 workers=1 trials=1
     tokenizer="--steps 20 --threads 1 --codes 64 --pictures 100"
     common="--preset debug --threads 1"
     training="--size debug" more=""
@@ -42,13 +43,14 @@ mkdir -p "$work"
 step "demonstrate"
 $lapa collect "$work/demos" --episodes $episodes --seed 1 --disturb 0.08 --workers $workers
 step "learn to see"
-$lapa pretrain vqgan "$work/demos" --output "$work/vqgan" --seed 1 --resume $tokenizer
+[ -d "$work/vqgan" ] ||  # written when it is whole; to resume it would read all pictures again
+    $lapa pretrain vqgan "$work/demos" --output "$work/vqgan" --seed 1 --resume $tokenizer
 step "learn to act"
 $lapa finetune "$work/demos" --from scratch --vqgan "$work/vqgan" --codebook --state $state \
     --no-center-crop --variants 1 --workers $workers --resume --output "$work/policy-0" \
     $common $training
 set --  # the corrections so far
-for round in 1 2; do
+for round in $(seq $rounds); do
     step "demonstrate how to make up for what policy $((round - 1)) does"
     $lapa collect "$work/corrections-$round" --policy "$work/policy-$((round - 1))" \
         --episodes $corrections --seed $((100 + round)) --workers $workers
@@ -60,6 +62,6 @@ for round in 1 2; do
 done
 step "evaluate"
 rm -rf "$work/lapa-micro"
-cp -r "$work/policy-2" "$work/lapa-micro"
+cp -r "$work/policy-$rounds" "$work/lapa-micro"
 $lapa eval "$work/lapa-micro" --suite full --episodes $trials --workers $workers --out "$work/eval"
 step "done"

@@ -192,8 +192,7 @@ class CollisionGuard:
             for a, b in kind.survivors(data, reach):
                 distance = mujoco.mj_geomDistance(model, data, a, b, reach, None)
                 if distance < reach:
-                    pair = collision_model.body(model, a), collision_model.body(model, b)
-                    close.append(Close(pair, distance, kind.least_m))
+                    close.append(Close(kind.names[a, b], distance, kind.least_m))
         return sorted(close, key=lambda c: c.excess_m)
 
     def _check_poses(self) -> None:

@@ -79,18 +79,34 @@ class Kind:
         )
         # mink leaves out what is fixed to the world together, such as two bases, and what turns
         # on something fixed to it: a shoulder and the other arm's base, or the table.
-        self._pairs = np.array(self.limit.geom_id_pairs, dtype=int).reshape(-1, 2)
-        first, second = self._pairs.T
-        self._radii = model.geom_rbound[first] + model.geom_rbound[second]
-        # A plane has no bounding sphere; its pairs are few and all measured.
-        endless = (model.geom_rbound[first] == 0) | (model.geom_rbound[second] == 0)
-        self._radii = np.where(endless, np.inf, self._radii)
+        kept: NDArray[np.int64] = np.array(self.limit.geom_id_pairs, dtype=int).reshape(-1, 2)
+        self.names = {
+            (a, b): (body(model, a), body(model, b)) for a, b in self.limit.geom_id_pairs
+        }
+        endless = (model.geom_rbound[kept] == 0).any(axis=1)
+        self._pairs = kept[~endless]
+        self._first, self._second = self._pairs.T
+        self._radii = model.geom_rbound[self._pairs].sum(axis=1)
+        # A plane has no bounding sphere, but every other shape has its height above it.
+        self._over = kept[endless]
+        is_plane = model.geom_type[self._over] == mujoco.mjtGeom.mjGEOM_PLANE
+        if not np.all(is_plane.sum(axis=1) == 1):
+            raise ConfigError(f"a shape without bounds that is no plane: {self._over.tolist()}")
+        self._planes, self._others = self._over[is_plane], self._over[~is_plane]
+        self._heights = model.geom_rbound[self._others]
 
-    def survivors(self, data: mujoco.MjData, reach_m: float) -> NDArray[np.int64]:
-        """(k, 2) the pairs whose bounding spheres are within reach of each other."""
-        first, second = self._pairs.T
-        apart = np.linalg.norm(data.geom_xpos[first] - data.geom_xpos[second], axis=1)
-        near: NDArray[np.int64] = self._pairs[apart <= self._radii + reach_m]
+    def survivors(self, data: mujoco.MjData, reach_m: float) -> list[tuple[int, int]]:
+        """Pairs that are not apart by more than the reach by their bounding spheres alone."""
+        near = []
+        if len(self._pairs):
+            apart = data.geom_xpos[self._first] - data.geom_xpos[self._second]
+            bound = self._radii + reach_m
+            near += self._pairs[np.einsum("ij,ij->i", apart, apart) <= bound * bound].tolist()
+        if len(self._over):
+            above = data.geom_xpos[self._others] - data.geom_xpos[self._planes]
+            normals = data.geom_xmat[self._planes][:, 2::3]  # third column of each rotation
+            height = np.einsum("ij,ij->i", above, normals)
+            near += self._over[height <= self._heights + reach_m].tolist()
         return near
 
 

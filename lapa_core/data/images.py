@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from lapa_core.errors import DataError, unknown
 from lapa_core.types import ImageArray
@@ -133,11 +134,8 @@ def resize_for_model(image: ImageArray, center_crop: bool) -> ImageArray:
     Raises:
         DataError: not such an image, or too elongated to keep one pixel.
     """
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise DataError(f"expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
+    _check(image)
     height, width = image.shape[:2]
-    if height == 0 or width == 0:
-        raise DataError(f"an image of {width}x{height} pixels holds nothing")
     scale = MODEL_SIZE / max(height, width)
     # Half to even, as albumentations 1.3 (LongestMaxSize) rounds.
     inner = (round(width * scale), round(height * scale))
@@ -150,6 +148,33 @@ def resize_for_model(image: ImageArray, center_crop: bool) -> ImageArray:
     if center_crop:
         image = resize(image[CROP_ROWS], (MODEL_SIZE, MODEL_SIZE))
     return np.ascontiguousarray(image)
+
+
+def resize_for_laq(image: ImageArray, side: int = MODEL_SIZE) -> ImageArray:
+    """Resize as the reference does for its latent action quantiser: antialiased, to a square.
+
+    Args:
+        image: (H, W, 3) RGB.
+        side: of the square; 256 in the reference.
+
+    Returns:
+        (side, side, 3) uint8.
+
+    Raises:
+        DataError: not such an image.
+    """
+    _check(image)
+    if image.shape[:2] == (side, side):
+        return np.ascontiguousarray(image)
+    return np.array(Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR))
+
+
+def _check(image: ImageArray) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise DataError(f"expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
+    height, width = image.shape[:2]
+    if height == 0 or width == 0:
+        raise DataError(f"an image of {width}x{height} pixels holds nothing")
 
 
 def resize(image: ImageArray, size: tuple[int, int]) -> ImageArray:

@@ -106,6 +106,15 @@ class Tracks:
                              f"{MAX_TARGET_AGE_S:g} s")  # fmt: skip
         return found
 
+    def tools(self, time_ns: int) -> FloatArray:
+        """(3 a,) measured places of the tools in their arms' bases [m]; NaN: not known."""
+        found = []
+        for arm in self.arms:
+            track = self.measured.get(arm)
+            pose = track.at(time_ns) if track is not None else None
+            found.append(np.full(3, np.nan) if pose is None else pose.xyz_m)
+        return np.concatenate(found)
+
     def openings(self, time_ns: int) -> FloatArray:
         """(arms,) commanded openings of the grippers in force.
 

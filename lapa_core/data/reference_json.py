@@ -44,6 +44,11 @@ def question(instruction: str) -> str:
     return instruction.join(_QUESTION)
 
 
+def addressed(asked: str) -> str:
+    """A question as a line of the reference's jsonl has it."""
+    return f"{_BEFORE}{asked}{_AFTER}"
+
+
 def records(path: Path) -> Iterator[dict[str, Any]]:
     """The steps of a JSON or jsonl file as they stand there.
 
@@ -195,7 +200,7 @@ def _line(step: dict[str, Any], where: str, tokens: list[int]) -> dict[str, Any]
     line["raw_actions"] = _answer(step, where)["raw_actions"]
     line["action"] = tokens
     line["fields"] = FIELDS
-    line["instruction"] = f"{_BEFORE}{asked}{_AFTER}"
+    line["instruction"] = addressed(asked)
     line.pop("conversations", None)
     return line
 

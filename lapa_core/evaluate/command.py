@@ -115,7 +115,7 @@ def open_loop(args: argparse.Namespace) -> int:
         raise ConfigError("--open-loop takes one CHECKPOINT")
     if args.every < 1:
         raise ConfigError(f"--every must be 1 or more, got {args.every}")
-    from lapa_core.evaluate import openloop
+    from lapa_core.evaluate import aiming, dimension, openloop
     from lapa_core.policy import Policy
 
     (checkpoint,) = args.checkpoints
@@ -131,7 +131,9 @@ def open_loop(args: argparse.Namespace) -> int:
     if args.json:
         print((out / "open_loop.json").read_text(encoding="utf-8"), end="")
     else:
-        print(table.terminal(openloop.HEADER, map(openloop.cells, found)))
+        print(table.terminal(dimension.HEADER, map(dimension.cells, found)))
+        if sights := aiming.first_sights(episodes):
+            print(table.terminal(aiming.SIGHT_HEADER, map(aiming.sight_cells, sights)))
         say(f"errors and plot in {out}")
     return 0
 

@@ -9,20 +9,22 @@ the same action, says that closing the loop is no use yet.
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lapa_core.data import aims
 from lapa_core.data.episodes import find, open_episode
-from lapa_core.data.samples import LabelledSample, SampleParams, Samples
+from lapa_core.data.samples import SampleParams, Samples
 from lapa_core.errors import CheckpointError, DataError, LapaError
+from lapa_core.evaluate import aiming
+from lapa_core.evaluate.dimension import Dimension, dimension
 from lapa_core.types import FloatArray
 
 if TYPE_CHECKING:
@@ -43,6 +45,9 @@ class Episode:
         recorded: (n, d) what was done [m, rad, 0..1].
         predicted: (n, k, d) what the policy gave, k steps ahead each; NaN where it refused.
         refused: how many observations or answers there are not, by reason.
+        acted, said: (n, 2 a) where each arm's tool acted next and where the policy said that it
+            would [m]; NaN where nobody knows.
+        instruction: at the first of these steps.
     """
 
     name: str
@@ -50,28 +55,9 @@ class Episode:
     recorded: FloatArray
     predicted: FloatArray
     refused: dict[str, int]
-
-
-@dataclass(frozen=True)
-class Dimension:
-    """The errors of one dimension, in mm, degrees, or share of the opening.
-
-    Attributes:
-        name, unit: such as "wx250s/x" in "mm".
-        mean, median, p95: of the absolute error.
-        bias: mean of predicted minus recorded.
-        constant: mean absolute error of the best constant, the recorded median.
-        wrong: of a gripper: share of the steps on the wrong side of half open; else NaN.
-    """
-
-    name: str
-    unit: str
-    mean: float
-    median: float
-    p95: float
-    bias: float
-    constant: float
-    wrong: float
+    acted: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    said: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    instruction: str = ""
 
 
 def answer(
@@ -100,33 +86,38 @@ def answer(
 
 def _answer(policy: Policy, samples: Samples, every: int) -> Episode:
     policy.reset()
-    index, recorded, predicted = [], [], []
+    names = aims.names(policy.dimensions)
+    steps: list[aiming.Step] = []
+    rows, predicted, said, words = [], [], [], ""
     refused: dict[str, int] = {}
-    for sample in _every(samples, every):
+    for row, sample in enumerate(samples):
+        steps.append(aiming.Step(sample.index, sample.time_ns, sample.action))
+        if row % every:
+            continue
         try:
-            deltas = policy.infer(sample.observation).chunk.deltas
+            decision = policy.infer(sample.observation)
         except CheckpointError:
             raise  # such as a model without bins, which answers nothing
         except LapaError as error:
             refused[type(error).__name__] = refused.get(type(error).__name__, 0) + 1
             continue
-        index.append(sample.index)
-        recorded.append(sample.action)
-        predicted.append(deltas)
+        words = words or sample.observation.instruction
+        rows.append(row)
+        predicted.append(decision.chunk.deltas)
+        said.append(aiming.said(decision.aim, names))
     for missing in samples.refused:
         refused[missing.error] = refused.get(missing.error, 0) + 1
     d, k = len(policy.dimensions), policy.chunk_length
     return Episode(
         samples.recording.folder.name,
-        np.array(index, dtype=np.int64),
-        np.array(recorded).reshape(-1, d),
+        np.array([steps[r].index for r in rows], dtype=np.int64),
+        np.array([steps[r].action for r in rows]).reshape(-1, d),
         np.array(predicted).reshape(-1, k, d),
         refused,
+        aiming.acted(samples.tracks, steps)[rows],
+        np.array(said).reshape(-1, len(names)),
+        words,
     )
-
-
-def _every(samples: Samples, every: int) -> Iterator[LabelledSample]:
-    return itertools.islice(iter(samples), 0, None, every)
 
 
 def errors(episodes: Sequence[Episode], names: Sequence[str], ahead: int = 0) -> list[Dimension]:
@@ -156,38 +147,20 @@ def _ahead(episode: Episode, ahead: int) -> tuple[FloatArray, FloatArray]:
 def _dimension(name: str, recorded: FloatArray, predicted: FloatArray) -> Dimension:
     axis = name.rpartition("/")[2]
     unit, scale = UNITS[axis]
-    off = scale * (predicted - recorded)
-    size = np.abs(off)
     wrong = math.nan
     if axis == "gripper":
         wrong = float(np.mean((predicted > HALF_OPEN) != (recorded > HALF_OPEN)))
-    return Dimension(
-        name=name,
-        unit=unit,
-        mean=float(size.mean()),
-        median=float(np.median(size)),
-        p95=float(np.percentile(size, 95)),
-        bias=float(off.mean()),
-        constant=float(scale * np.mean(np.abs(recorded - np.median(recorded)))),
-        wrong=wrong,
-    )
+    return dimension(name, unit, scale, recorded, predicted, wrong)
 
 
-HEADER = ("dimension", "unit", "mean error", "median", "95 %", "bias", "constant", "wrong side")
+def as_json(
+    episodes: Sequence[Episode],
+    by_step: Sequence[Sequence[Dimension]],
+    places: Sequence[Dimension] = (),
+) -> dict[str, Any]:
+    """The numbers; `by_step` as of `errors` for each step of the chunk, `places` of `aiming`."""
 
-
-def cells(dimension: Dimension) -> tuple[str, ...]:
-    """A line under `HEADER`."""
-    d = dimension
-    numbers = (f"{v:.2f}" for v in (d.mean, d.median, d.p95))
-    wrong = f"{100 * d.wrong:.0f} %" if math.isfinite(d.wrong) else "-"
-    return d.name, d.unit, *numbers, f"{d.bias:+.2f}", f"{d.constant:.2f}", wrong
-
-
-def as_json(episodes: Sequence[Episode], by_step: Sequence[Sequence[Dimension]]) -> dict[str, Any]:
-    """The numbers; `by_step` as of `errors` for each step of the chunk."""
-
-    def dimension(d: Dimension) -> dict[str, Any]:
+    def plain(d: Dimension) -> dict[str, Any]:
         known = {k: v for k, v in vars(d).items() if k != "wrong"}
         return known | {"wrong_side": d.wrong if math.isfinite(d.wrong) else None}
 
@@ -196,7 +169,9 @@ def as_json(episodes: Sequence[Episode], by_step: Sequence[Sequence[Dimension]])
             {"name": e.name, "steps": len(e.index), "refused": e.refused} for e in episodes
         ],
         "steps": sum(len(e.index) for e in episodes),
-        "dimensions": [dimension(d) for d in by_step[0]],
+        "dimensions": [plain(d) for d in by_step[0]],
+        "places": [plain(d) for d in places],
+        "first_sight": [vars(s) for s in aiming.first_sights(episodes)],
         "mean_error_by_step": [{d.name: d.mean for d in step} for step in by_step],
     }
 
@@ -204,7 +179,10 @@ def as_json(episodes: Sequence[Episode], by_step: Sequence[Sequence[Dimension]])
 def write(
     folder: Path, episodes: Sequence[Episode], names: Sequence[str], chunk_length: int
 ) -> list[Dimension]:
-    """Write `open_loop.json` and `open_loop.png`; returns the errors of the first step.
+    """Write `open_loop.json` and `open_loop.png`.
+
+    Returns:
+        the errors of a chunk's first step, and those of the places that the policy says.
 
     Raises:
         DataError: the disk refuses.
@@ -217,11 +195,12 @@ def write(
             by_step.append(errors(episodes, names, ahead))
         except DataError:  # steps were left out, or the recordings are shorter than the chunk
             break
-    text = json.dumps(as_json(episodes, by_step), indent=2) + "\n"
+    places = aiming.errors(episodes, aims.names(tuple(names)))
+    text = json.dumps(as_json(episodes, by_step, places), indent=2) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "open_loop.json").write_text(text, encoding="utf-8")
         plots.open_loop(episodes, names, folder / "open_loop.png")
     except OSError as error:
         raise DataError(f"cannot write into {folder}: {error.strerror}") from error
-    return by_step[0]
+    return [*by_step[0], *places]

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Attention over whole sequences without padding on the left, as training has them.
 
-Every token sees those before it and itself, so no mask is needed; pads on the right are seen by
-no token that counts. Computed in the type of the values, which is that of autocast where it is
-on. With a cache or a mask, `lapa.py` has its own. B batch, H heads, T tokens, d head size.
+Every token sees those before it and itself, so no mask is needed, unless pictures are seen whole;
+pads on the right are seen by no token that counts. Computed in the type of the values, which is
+that of autocast where it is on. With a cache, `lapa.py` has its own. B batch, H heads, T tokens,
+d head size.
 """
 
 from __future__ import annotations
@@ -18,25 +19,36 @@ _LONGEST_WHOLE = 1024
 
 
 def causal(
-    query: Tensor, key: Tensor, value: Tensor, scaling: float | None, dropout: float
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scaling: float | None,
+    dropout: float,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """(B, H, T, d) each, of one type -> (B, H, T, d).
 
     Args:
+        mask: (B, 1, T, T) bool, what each token sees; None: those before it.
         scaling: of the scores; None is 1 / sqrt(d).
         dropout: probability.
     """
     in_bfloat16_on_cpu = value.dtype == torch.bfloat16 and value.device.type == "cpu"
     if in_bfloat16_on_cpu and query.shape[2] <= _LONGEST_WHOLE and not dropout:
-        return _whole(query, key, value, scaling)
+        return _whole(query, key, value, scaling, mask)
     return F.scaled_dot_product_attention(
-        query, key, value, dropout_p=dropout, is_causal=True, scale=scaling
+        query, key, value, mask, dropout_p=dropout, is_causal=mask is None, scale=scaling
     )
 
 
-def _whole(query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
+def _whole(
+    query: Tensor, key: Tensor, value: Tensor, scaling: float | None, mask: Tensor | None
+) -> Tensor:
     """Scores at once: torch's blockwise kernel is less than half as fast here (decision 0053)."""
     length = query.shape[2]
-    future = torch.full((length, length), -torch.inf, dtype=query.dtype).triu(1)
+    if mask is None:
+        future = torch.full((length, length), -torch.inf, dtype=query.dtype).triu(1)
+    else:
+        future = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(~mask, -torch.inf)
     scores = (query * (scaling or query.shape[-1] ** -0.5)) @ key.transpose(-1, -2)
     return (scores + future).softmax(-1) @ value

@@ -17,8 +17,11 @@ IMAGE_SIZE = 256  # pixels of a picture's side, as `data.images` resizes it
 class VqganConfig(PretrainedConfig):
     """Sizes of the image tokenizer; the names are the reference's `VQGANConfig`.
 
-    The reference has no `code_parts`; with more than 1 a code is made of as many, each of an own
-    codebook of `num_embeddings` entries for its share of the latent (decision 0063).
+    The reference has neither `code_parts` nor `patch`. With more than 1 part a code is made of as
+    many, each of an own codebook of `num_embeddings` entries for its share of the latent (decision
+    0063). With a patch of more than 1, squares of so many pixels are the channels that the first
+    convolution sees and the last one draws: convolutions at full size are most of the work and
+    see the least (decision 0064).
     """
 
     model_type = "lapa_vqgan"
@@ -34,6 +37,7 @@ class VqganConfig(PretrainedConfig):
         quantized_embed_dim: int = 64,
         num_groups: int = 32,
         code_parts: int = 1,
+        patch: int = 1,
         **kwargs: Any,
     ) -> None:
         """Set the sizes; `num_groups` is 32 in every reference model."""
@@ -46,6 +50,7 @@ class VqganConfig(PretrainedConfig):
         self.quantized_embed_dim = quantized_embed_dim
         self.num_groups = num_groups
         self.code_parts = code_parts
+        self.patch = patch
         super().__init__(**kwargs)
 
     @property
@@ -54,9 +59,14 @@ class VqganConfig(PretrainedConfig):
         return int(self.num_embeddings**self.code_parts)
 
     @property
+    def cell_px(self) -> int:
+        """Width in pixels of what one code stands for: all levels but the last double it."""
+        return int(self.patch * 2 ** (len(self.channel_mult) - 1))
+
+    @property
     def codes_per_image(self) -> int:
-        """Codes of one picture: every level but the last halves its 256 rows and columns."""
-        return int((IMAGE_SIZE >> (len(self.channel_mult) - 1)) ** 2)
+        """Codes of one picture of 256 rows and columns."""
+        return (IMAGE_SIZE // self.cell_px) ** 2
 
 
 class LapaConfig(PretrainedConfig):
@@ -74,6 +84,7 @@ class LapaConfig(PretrainedConfig):
         vision_positions: int = 0,
         vision_parts: int = 1,
         vision_entries: int = 0,
+        vision_whole: bool = False,
         hidden_size: int = 4096,
         intermediate_size: int = 11008,
         num_hidden_layers: int = 32,
@@ -86,12 +97,14 @@ class LapaConfig(PretrainedConfig):
     ) -> None:
         """Set the sizes.
 
-        The reference has neither of these two; 0 leaves them out, with nothing else changed:
+        The reference has none of these; 0 and False leave them out, with nothing else changed:
         `state_vocab_size` rows of proprioception, and a learned vector for each of
         `vision_positions` places in the pictures, which a small model needs to know where a
         thing is (decision 0058). Where `vision_parts` is above 1, the vision table has a row for
         each of `vision_entries` entries of each part of a code, and then those of the marks; what
-        an image token is read as is the sum of its parts' rows (decision 0063).
+        an image token is read as is the sum of its parts' rows (decision 0063). `vision_whole`:
+        image tokens see all of their pictures, also what comes later in raster order, as in a
+        prefix LM (decision 0065).
         """
         self.vocab_size = vocab_size
         self.vision_vocab_size = vision_vocab_size
@@ -100,6 +113,7 @@ class LapaConfig(PretrainedConfig):
         self.state_vocab_size = state_vocab_size
         self.vision_positions = vision_positions
         self.vision_parts, self.vision_entries = vision_parts, vision_entries
+        self.vision_whole = vision_whole
         self.hidden_size = hidden_size
         self.intermediate_size = intermediate_size
         self.num_hidden_layers = num_hidden_layers
@@ -173,14 +187,15 @@ _SMALL_VQGAN = {
 }
 # Sees four blocks of 12 pixels and the fingers in 256x256 (docs/image_tokenizer.md).
 _MICRO_VQGAN = {
-    "hidden_channels": 8,
-    "channel_mult": (1, 2, 4, 4, 8, 8),
+    "hidden_channels": 32,
+    "channel_mult": (1, 2, 3, 3),
     "num_res_blocks": 1,
     "z_channels": 64,
     "num_embeddings": 256,
     "code_parts": 2,
+    "patch": 4,
     "quantized_embed_dim": 64,
-    "num_groups": 2,
+    "num_groups": 8,
 }
 
 PRESETS = {
@@ -206,7 +221,8 @@ PRESETS = {
             "vision_vocab_size": 576,
             "vision_parts": 2,
             "vision_entries": 256,
-            "rope_theta": 1e4,  # a prompt has some 120 tokens
+            "vision_whole": True,
+            "rope_theta": 1e4,  # a prompt has some 95 tokens
         },
         _MICRO_VQGAN,
     ),

@@ -112,11 +112,13 @@ def state_bins(robot: Robot, names: Sequence[str]) -> StateTokenizer:
 
 
 def small_tokenizer(vocab_size: int, sentences: Iterable[str] = ()) -> TextTokenizer:
-    """A byte-fallback tokenizer that knows the prompt, these sentences and kitchen words."""
+    """A byte-fallback tokenizer that knows the prompt, these sentences and kitchen words.
+
+    What all sequences have in common is a piece each: nine tokens of words instead of some thirty.
+    """
     said = [*dict.fromkeys(sentences), *_WORDS]
     prompts = [vocabulary.prompt_text(w).replace("<s> ", "") for w in said]
-    tags = ["</vision> <delta> </delta>", "</vision> <action> </action>"]
-    return TextTokenizer.train([*prompts, *tags, *said], vocab_size)
+    return TextTokenizer.train([*prompts, *said], vocab_size, whole=vocabulary.ALWAYS)
 
 
 def synthetic_bins(robot: Robot, num_bins: int) -> ActionTokenizer:

@@ -43,12 +43,12 @@ def _attention(
     """Scaled dot-product attention in float32, as in the reference, on inputs of the model's type.
 
     Queries and keys come from a rotation in float32 and are first rounded to that type; those of
-    a cache have been rounded on their way in. Without a mask every token sees those before it, in
-    the type of the values (`attention.py`).
+    a cache have been rounded on their way in. Without a mask every token sees those before it;
+    that, and all of training, is computed in the type of the values (`attention.py`).
     """
-    if attention_mask is None:
+    if attention_mask is None or module.training:
         kind = value.dtype
-        out = causal(query.to(kind), key.to(kind), value, scaling, dropout)
+        out = causal(query.to(kind), key.to(kind), value, scaling, dropout, attention_mask)
         return out.transpose(1, 2), None
     # A quantised weight is of bytes; its layer, maybe inside an adapter, says what it computes in.
     layer = getattr(module.o_proj, "base_layer", module.o_proj)
@@ -83,12 +83,13 @@ class RMSNorm(nn.Module):
         return self.weight * normed.to(self.weight.dtype)
 
 
-def causal_mask(mask: Tensor, num_new: int) -> Tensor:
+def causal_mask(mask: Tensor, num_new: int, whole: Tensor | None = None) -> Tensor:
     """Which keys each new token may see.
 
     Args:
         mask: (B, S) nonzero at tokens that are no padding.
         num_new: T, the last tokens of S.
+        whole: (B, S) bool, tokens that see each other, later ones too; None: there are none.
 
     Returns:
         (B, 1, T, S) bool. Padding sees itself, so that its row is not empty (which would be NaN).
@@ -96,7 +97,10 @@ def causal_mask(mask: Tensor, num_new: int) -> Tensor:
     total = mask.shape[1]
     row = torch.arange(total - num_new, total, device=mask.device)[:, None]
     column = torch.arange(total, device=mask.device)[None, :]
-    return ((column <= row) & mask.bool()[:, None, None, :]) | (column == row)
+    seen = (column <= row) & mask.bool()[:, None, None, :]
+    if whole is not None:
+        seen = seen | (whole[:, None, -num_new:, None] & whole[:, None, None, :])
+    return seen | (column == row)
 
 
 class LapaModel(StrictModel):
@@ -240,8 +244,17 @@ class LapaModel(StrictModel):
             (B, T, D); `logits` makes the scores of a table of them.
         """
         embeds = self.embed(input_ids, token_tables)
+        whole = self.seen_whole(token_tables)
         if attention_mask is None:
             positions = torch.arange(input_ids.shape[1], device=input_ids.device)
-            return self.backbone(embeds, positions.expand(input_ids.shape), None)
+            mask = None
+            if whole is not None:
+                mask = causal_mask(torch.ones_like(input_ids), input_ids.shape[1], whole)
+            return self.backbone(embeds, positions.expand(input_ids.shape), mask)
         positions = attention_mask.cumsum(-1) - 1  # -1 at left padding, as in the reference
-        return self.backbone(embeds, positions, causal_mask(attention_mask, input_ids.shape[1]))
+        mask = causal_mask(attention_mask, input_ids.shape[1], whole)
+        return self.backbone(embeds, positions, mask)
+
+    def seen_whole(self, tables: Tensor) -> Tensor | None:
+        """(B, T) the tokens that see each other, for `causal_mask`; None where none do."""
+        return tables == Table.VISION if self.config.vision_whole else None

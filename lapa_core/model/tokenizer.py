@@ -16,6 +16,7 @@ from lapa_core.errors import CheckpointError
 # Cut out before sentencepiece sees the text; blanks around them are dropped (Hugging Face's
 # slow tokenizers). `<vision>`, `<action>` and the like are ordinary text in LAPA.
 _SPECIALS = {"<unk>": 0, "<s>": 1, "</s>": 2}
+_BLANK = "\u2581"  # what sentencepiece writes for a blank
 _SPLIT = re.compile("(" + "|".join(map(re.escape, _SPECIALS)) + ")")
 
 
@@ -45,8 +46,17 @@ class TextTokenizer:
             raise CheckpointError(f"cannot read the tokenizer {path}: {error.strerror}") from None
 
     @classmethod
-    def train(cls, sentences: Iterable[str], vocab_size: int) -> TextTokenizer:
-        """Make a small byte-fallback model from a few sentences; the same ones give the same."""
+    def train(
+        cls, sentences: Iterable[str], vocab_size: int, whole: Iterable[str] = ()
+    ) -> TextTokenizer:
+        """Make a small byte-fallback model from a few sentences; the same ones give the same.
+
+        Args:
+            sentences: whose pieces it shall know.
+            vocab_size: pieces at most.
+            whole: texts that become one piece each, blanks and all. A blank at the beginning
+                stands for the beginning of a text, too.
+        """
         model = io.BytesIO()
         sentencepiece.SentencePieceTrainer.Train(
             sentence_iterator=iter(sentences),
@@ -56,6 +66,7 @@ class TextTokenizer:
             byte_fallback=True,
             normalization_rule_name="identity",  # as LLaMA's; the others add 240 KB of tables
             hard_vocab_limit=False,
+            user_defined_symbols=[text.replace(" ", _BLANK) for text in whole],
             num_threads=1,
             minloglevel=2,
         )

@@ -32,6 +32,9 @@ _VISION_END = "</vision>"
 _CODE_START = {"latent": "<delta>", "action": "<action>"}
 _CODE_END = {"latent": "</delta>", "action": "</action>"}
 KINDS = tuple(_CODE_START)
+# What every sequence says in the same words; a tokenizer of our own has a piece for each.
+_TAGS = (_VISION_END, *_CODE_START.values(), *_CODE_END.values())
+ALWAYS = (_BEFORE.removeprefix("<s> <s>"), _AFTER, *(f" {tag}" for tag in _TAGS))
 
 
 class Table(IntEnum):

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """The image tokenizer: 256x256 RGB -> 16x16 codes and back (Esser et al. 2021; LWM's weights).
 
-B batch, C channels, H W pixels, h w cells of the latent (16 times fewer), N codes an image.
+B batch, C channels, H W pixels, h w cells of the latent (16 times fewer in the reference), N codes
+an image.
 Runs in float32 whatever the language model's type: its nearest-neighbour choice is exact or wrong.
 """
 
@@ -80,7 +81,8 @@ class Encoder(nn.Module):
         super().__init__()
         widths = [config.hidden_channels * m for m in config.channel_mult]
         groups, top = config.num_groups, widths[-1]
-        self.conv_in = _conv(config.num_channels, widths[0])
+        self.patch = config.patch
+        self.conv_in = _conv(config.num_channels * config.patch**2, widths[0])
         self.levels = nn.ModuleList(
             Level(inner, outer, config.num_res_blocks, groups, resample)
             for inner, outer, resample in zip(
@@ -96,7 +98,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, z_channels, h, w)."""
-        x = self.conv_in(x)
+        x = self.conv_in(F.pixel_unshuffle(x, self.patch) if self.patch > 1 else x)
         for module in (*self.levels, *self.mid):
             x = module(x)
         return self.conv_out(_norm_silu(self.norm_out, x))
@@ -118,14 +120,16 @@ class Decoder(nn.Module):
             )
         )
         self.norm_out = nn.GroupNorm(groups, widths[-1], _EPS)
-        self.conv_out = _conv(widths[-1], config.num_channels)
+        self.patch = config.patch
+        self.conv_out = _conv(widths[-1], config.num_channels * config.patch**2)
 
     def forward(self, z: Tensor) -> Tensor:
         """(B, z_channels, h, w) -> (B, 3, H, W), not clipped."""
         x = self.conv_in(z)
         for module in (*self.mid, *self.levels):
             x = module(x)
-        return self.conv_out(_norm_silu(self.norm_out, x))
+        x = self.conv_out(_norm_silu(self.norm_out, x))
+        return F.pixel_shuffle(x, self.patch) if self.patch > 1 else x
 
 
 class Vqgan(StrictModel):

@@ -16,7 +16,7 @@ from lapa_core.control.compose import Pose, difference
 from lapa_core.sim import recovery, tasks
 from lapa_core.sim.look import Look
 from lapa_core.sim.simulation import Simulation
-from lapa_core.sim.ways import GO, GRASP, RELEASE, TRAVEL_M, Waypoint, Ways
+from lapa_core.sim.ways import DOWN, GO, GRASP, RELEASE, TRAVEL_M, Waypoint, Ways
 from lapa_core.types import FloatArray
 
 STEP_SHARE = 0.8  # of the robot file's largest step
@@ -89,9 +89,9 @@ class Expert:
     def decide(self, target: Pose) -> FloatArray:
         """(7,) the next delta [m, rad, 0..1] after a pose commanded so far, in the base frame."""
         if self._moved:
-            self._moved = False
             self._resume(target)
-        while not self.done and self._goal.reached_from(target) and self._wait <= 0:
+            self._moved = self._at < DOWN  # what is done until then follows from where it is
+        while not self.done and self._arrived(target) and self._wait <= 0:
             if self._at + 1 == len(self._plan):
                 self.done = True
             elif self._at + 1 == GO and self.carries and not self._look.holds():
@@ -104,6 +104,12 @@ class Expert:
         bound = np.repeat([self._arm.max_translation_m, self._arm.max_rotation_rad], 3)
         ratio = float(np.max(np.abs(delta) / (STEP_SHARE * bound)))
         return np.concatenate([delta / max(1.0, ratio), [self.opening]])
+
+    def _arrived(self, target: Pose) -> bool:
+        """Whether the next waypoint may be made for."""
+        if self._at == 0:
+            return self._plan[DOWN].below(target)
+        return self._goal.reached_from(target)
 
     def _resume(self, target: Pose) -> None:
         """Go on from where the world is now.

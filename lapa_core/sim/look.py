@@ -10,12 +10,14 @@ from lapa_core.sim import tasks, world
 from lapa_core.sim.layout import BIN_HALF_M
 from lapa_core.sim.simulation import Simulation
 from lapa_core.sim.things import CUP
+from lapa_core.types import FloatArray
 
 TOPPLED = 0.5  # cosine of the lean of a thing that has been knocked over, as the judge has it
 STANDS = 0.95  # and of one that stands, to be covered
 STRAIGHT = 0.99  # and of one that nobody pushes
 STANDS_M = 0.01  # a cup that is higher stands on something
 WIDE = 0.9  # fingers that are open wider than this hold nothing, whatever they touch
+HELD_M = 0.02  # further from the middle of a thing fingers have it by its edge
 OUT_M = 0.01  # things so far outside the workspace cannot be had any more
 
 
@@ -42,13 +44,18 @@ class Look:
         return float(self._arm.gripper.opening(float(position[names.index(joint)])))
 
     def holds(self) -> bool:
-        """Whether two fingers touch what is to be carried, not from above and not wide open."""
+        """Whether two fingers touch what is to be carried, and carry it.
+
+        Not from above, not wide open, and not by its edge: a cup hangs crooked then.
+        """
         others = {o for pair in self._sim.contacts() if self._carried in pair for o in pair}
         if sum("finger" in other for other in others) < 2 or self.opening() > WIDE:
             return False
         tool = self._sim.tool_pose(self._arm.name)
         at = self._arm.base_rotation @ tool.xyz_m + self._arm.base_xyz_m
-        return bool(at[2] < self._top_m())
+        carried = self._sim.object_poses()[self._carried].xyz_m
+        beside_m = float(np.linalg.norm(at[:2] - carried[:2]))
+        return bool(at[2] < self._top_m() and beside_m < HELD_M)
 
     def _top_m(self) -> float:
         """Height of the top of what is to be carried."""
@@ -60,11 +67,24 @@ class Look:
         half = np.array([self._thing.edge_m, self._thing.edge_m, self._thing.height_m]) / 2
         return float(pose.xyz_m[2] + np.abs(pose.rotation[2]) @ half)
 
+    def held_aside_m(self) -> FloatArray:
+        """(2,) from the middle of what is to be carried to the tool, in the arm's base."""
+        tool = self._sim.tool_pose(self._arm.name).xyz_m
+        base = self._arm.base_rotation.T
+        carried = base @ (self._sim.object_poses()[self._carried].xyz_m - self._arm.base_xyz_m)
+        aside: FloatArray = (tool - carried)[:2]
+        return aside
+
+    @property
+    def height_m(self) -> float:
+        """Of the thing, standing."""
+        return self._thing.height_m
+
     def finished(self) -> bool:
         """Whether nothing is left to do but to leave."""
         if self._task == tasks.KNOCK:
             return self._up(self._thing.name) < TOPPLED
-        done = self._over_bin() if self._task == tasks.PUT else self._covered()
+        done = self._over_bin() if self._task == tasks.PUT else self.covered()
         return done and not self.holds()
 
     def leans(self) -> bool:
@@ -102,7 +122,7 @@ class Look:
                 return True
         return False
 
-    def _covered(self) -> bool:
+    def covered(self) -> bool:
         """Whether the cup stands on the table over the thing."""
         cup = self._sim.scene.cup
         assert cup is not None

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lapa_core.control.compose import Pose
+from lapa_core.control.compose import Pose, difference
 from lapa_core.sim import tasks
 from lapa_core.sim.look import Look
 from lapa_core.sim.ways import (
@@ -23,17 +23,25 @@ from lapa_core.sim.ways import (
     IN_PASSING_M,
     LIFT,
     LOWER,
+    NEAR_M,
     PUSH,
+    RELEASE,
     STAND_OFF_M,
     THROUGH_M,
+    TURNED_RAD,
     Waypoint,
     Ways,
     upright,
 )
 
 OPEN_ENOUGH = 0.85  # fingers that are closed further come down on what they are to grasp
-CLEAR_M = 0.045  # so far above where it grasps the fingers may still open on the way down
-HIGH_M = 0.06  # a cup so far above where it is let go is above all things
+# So far above where it grasps the fingers are above a thing's top, and may go sideways; and from
+# so far up they have time to open on the way down.
+CLEAR_M, OPENS_ON_THE_WAY_M = 0.03, 0.065
+LEVEL_M = 0.05  # nearer than this a way above the things does not rise: up and down would meet
+GRASP_NEAR_M = 0.009  # fingers that are so far aside close around a thing, and centre it
+ON_LINE_M, AS_HIGH_M = 0.012, 0.008  # beside, and above or below, the line of a push
+OVER_BIN_M = 0.025  # beside its middle, from where what is held falls into it
 
 
 @dataclass
@@ -65,7 +73,7 @@ def resume(ways: Ways, look: Look, task: str, target: Pose) -> Place:
     if task == tasks.KNOCK:
         return _push(plan, look, target)
     if look.holds():
-        return _carry(plan, task, target)
+        return _carry(plan, look, task, target)
     return _fetch(plan, look, target)
 
 
@@ -76,11 +84,15 @@ def _leave(plan: list[Waypoint], target: Pose) -> Place:
 
 
 def _begin_anew(plan: list[Waypoint], target: Pose) -> Place:
-    """From above, and up there first."""
-    rise = plan[0].at_height_of(target)
-    if target.xyz_m[2] >= rise.goal.xyz_m[2] - rise.near_m:
-        return Place(plan, 0)
-    return Place(plan, -1, rise)
+    """From above: straight up while the fingers are between things, level where it is near."""
+    goal, height_m = plan[0].goal, float(target.xyz_m[2])
+    clear_m = float(plan[DOWN].goal.xyz_m[2]) + CLEAR_M
+    if height_m < clear_m:
+        return Place(plan, -1, plan[0].at_height_of(target))
+    if np.linalg.norm(target.xyz_m[:2] - goal.xyz_m[:2]) < LEVEL_M:
+        level = np.array([*goal.xyz_m[:2], min(height_m, goal.xyz_m[2])])
+        plan[0] = replace(plan[0], goal=Pose(level, goal.rotation))
+    return Place(plan, 0)
 
 
 def _push(plan: list[Waypoint], look: Look, target: Pose) -> Place:
@@ -90,10 +102,11 @@ def _push(plan: list[Waypoint], look: Look, target: Pose) -> Place:
     along = float((target.xyz_m - before) @ ahead)
     # Short of the thing's middle, or behind it while it falls.
     if -IN_PASSING_M < along < STAND_OFF_M + THROUGH_M * look.leans():
-        on_line = replace(plan[DOWN], goal=Pose(before + along * ahead, plan[DOWN].goal.rotation))
-        if on_line.reached_from(target):
+        off = difference(target, Pose(before + along * ahead, plan[DOWN].goal.rotation))
+        near = np.linalg.norm(off[:2]) < ON_LINE_M and abs(off[2]) < AS_HIGH_M
+        if near and np.linalg.norm(off[3:]) < TURNED_RAD:
             return Place(plan, PUSH)
-    if _above(plan[DOWN], target):
+    if plan[DOWN].below(target):
         return Place(plan, DOWN)
     return _begin_anew(plan, target)
 
@@ -101,28 +114,40 @@ def _push(plan: list[Waypoint], look: Look, target: Pose) -> Place:
 def _fetch(plan: list[Waypoint], look: Look, target: Pose) -> Place:
     """Take it: close where it stands between the fingers, come down above it, else begin anew."""
     ready = look.opening() > OPEN_ENOUGH
-    if plan[DOWN].reached_from(target) and ready:
+    if replace(plan[DOWN], near_m=GRASP_NEAR_M).reached_from(target) and ready:
         return Place(_as_it_is(plan, target), GRASP)
-    high = float(target.xyz_m[2] - plan[GRASP].goal.xyz_m[2]) > CLEAR_M
-    if _above(plan[DOWN], target) and (ready or high):
+    high = float(target.xyz_m[2] - plan[GRASP].goal.xyz_m[2]) > OPENS_ON_THE_WAY_M
+    if plan[DOWN].below(target) and (ready or high):
         return Place(plan, DOWN)
     return _begin_anew(plan, target)
 
 
-def _carry(plan: list[Waypoint], task: str, target: Pose) -> Place:
+def _carry(plan: list[Waypoint], look: Look, task: str, target: Pose) -> Place:
     """Go on with what is held, the fingers turned as they are."""
     plan = _as_it_is(plan, target)
-    if _above(plan[LOWER], target, _slack_m(task, plan, target)):
+    slack_m = OVER_BIN_M
+    if task == tasks.COVER:
+        if look.covered():  # it stands over the thing
+            plan[RELEASE] = replace(plan[RELEASE], goal=target)
+            return Place(_leave(plan, target).plan, RELEASE)
+        plan = _cup_over(plan, look)
+        # With its rim below the top the thing is in it: up would be no way to correct that.
+        low = target.xyz_m[2] - plan[LOWER].goal.xyz_m[2] < look.height_m
+        slack_m = IN_PASSING_M if low else NEAR_M
+    if plan[LOWER].across(target, slack_m):
         return Place(plan, LOWER)
     if target.xyz_m[2] > plan[LIFT].goal.xyz_m[2] - plan[LIFT].near_m:
         return Place(plan, GO)
     return Place(plan, LIFT)
 
 
-def _slack_m(task: str, plan: list[Waypoint], target: Pose) -> float:
-    """How far beside its place what is held may be let down."""
-    high = float(target.xyz_m[2] - plan[LOWER].goal.xyz_m[2]) > HIGH_M
-    return plan[GO].near_m if high or task == tasks.PUT else plan[LOWER].near_m
+def _cup_over(plan: list[Waypoint], look: Look) -> list[Waypoint]:
+    """The plan that brings the cup over the thing, though the fingers have it off its middle."""
+    aside = np.array([*look.held_aside_m(), 0.0])
+    if np.linalg.norm(aside) < NEAR_M:  # as well as a demonstrator grasps it
+        return plan
+    moved = [replace(p, goal=Pose(p.goal.xyz_m + aside, p.goal.rotation)) for p in plan[GO:]]
+    return [*plan[:GO], *moved]
 
 
 def _as_it_is(plan: list[Waypoint], target: Pose) -> list[Waypoint]:
@@ -131,9 +156,3 @@ def _as_it_is(plan: list[Waypoint], target: Pose) -> list[Waypoint]:
     found = [*plan[:GRASP], replace(plan[GRASP], goal=target), plan[LIFT].at_height_of(target)]
     found += [replace(p, goal=Pose(p.goal.xyz_m, turned)) for p in plan[GO:]]
     return found
-
-
-def _above(waypoint: Waypoint, target: Pose, near_m: float = IN_PASSING_M) -> bool:
-    """Whether a pose is above a waypoint, or below it."""
-    there = Pose(np.array([*target.xyz_m[:2], waypoint.goal.xyz_m[2]]), target.rotation)
-    return replace(waypoint, near_m=near_m).reached_from(there)

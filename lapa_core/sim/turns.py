@@ -22,9 +22,10 @@ from lapa_core.types import ActionChunk, Observation
 if TYPE_CHECKING:  # torch, which demonstrations without a policy do not need
     from lapa_core.policy import Policy
 
-LONGEST = 25  # steps of a policy's turn; a whole task takes the demonstrator as many
-AGAIN = 0.06  # share of the demonstrator's steps after which the policy has another turn
-TURNS = 2  # of a policy in an episode
+LONGEST = 25  # steps of a policy's first turn; a whole task takes the demonstrator as many
+AGAIN = 0.2  # share of the demonstrator's steps after which the policy has another turn,
+SHORT = 6  # of so many steps at most: what is worth most is what is done where a turn has ended
+TURNS = 5  # of a policy in an episode
 
 
 class Other(Protocol):
@@ -53,11 +54,11 @@ class Pushes:
 
 
 class Turns:
-    """A policy that drives for some steps at first, and maybe once again.
+    """A policy that drives for some steps at first, and then now and again.
 
     Args:
         policy: of the cell's robot.
-        rng: how long a turn lasts, and whether there is a second.
+        rng: how long a turn lasts, and whether there is another.
     """
 
     def __init__(self, policy: Policy, rng: np.random.Generator) -> None:
@@ -75,7 +76,7 @@ class Turns:
             if self._turns == TURNS or not wanted:
                 return None
             self._turns += 1
-            self._left = int(self._rng.integers(1, LONGEST + 1))
+            self._left = int(self._rng.integers(1, (LONGEST if self._turns == 1 else SHORT) + 1))
         self._left -= 1
         self._drives = True
         return self._policy.infer(seen).chunk

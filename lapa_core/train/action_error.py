@@ -18,6 +18,7 @@ from lapa_core.train.examples import Batch
 from lapa_core.train.loss import Scored
 from lapa_core.types import AXES, UNITS, FloatArray
 
+_UNITS = dict(zip(AXES, UNITS, strict=True))
 _SHOWN = {"m": ("mm", 1e3), "rad": ("deg", 180 / np.pi)}  # unit of `types` -> (shown, factor)
 
 
@@ -99,8 +100,10 @@ class ActionError:
             for each dimension its mean error, as `<dimension>_mm`, `_deg` or, of a gripper,
             `_accuracy`; `<arm's>translation_mm` and `rotation_deg`, mean lengths of the error;
             `gripper_accuracy`; `undecodable`, share of tokens without a bin; `relative`, the
-            number to stop by: mean over the dimensions that move of the error as a share of the
-            best constant action's, 1 for a policy that ignores its input.
+            number to stop by: the error as a share of the best constant action's, 1 for a
+            policy that ignores its input; the mean of translation's, rotation's and the
+            grippers', each all of its dimensions together, so that an axis that hardly moves
+            counts as little as it does to the arm.
 
         Raises:
             DataError: nothing was added.
@@ -109,19 +112,25 @@ class ActionError:
             raise DataError("no action was predicted, so there is no error")
         true, predicted = np.concatenate(self._true), np.concatenate(self._predicted)
         out: dict[str, float] = {}
-        relative = []
+        shares: dict[str, list[tuple[float, float]]] = {}
         for i, name in enumerate(self._actions.dimensions):
             error, constant = _errors(name, predicted[:, i], true[:, i])
             label, value = _shown(name, error)
             out[label] = value
-            if constant > 0:
-                relative.append(error / constant)
+            shares.setdefault(_kind(name), []).append((error, constant))
         out.update(_lengths(self._actions.dimensions, predicted - true))
         grippers = [v for k, v in out.items() if k.endswith("_accuracy")]
         out["gripper_accuracy"] = float(np.mean(grippers)) if grippers else float("nan")
         out["undecodable"] = self.undecodable / true.size
+        sums = [np.sum(pairs, axis=0) for pairs in shares.values()]
+        relative = [error / constant for error, constant in sums if constant > 0]
         out["relative"] = float(np.mean(relative)) if relative else float("nan")
         return out
+
+
+def _kind(name: str) -> str:
+    """What a dimension can be added up with: those of its unit."""
+    return "gripper" if is_gripper(name) else _UNITS.get(name.rsplit("/", 1)[-1], name)
 
 
 def _errors(
@@ -137,7 +146,7 @@ def _errors(
 
 
 def _shown(name: str, error: float) -> tuple[str, float]:
-    unit = dict(zip(AXES, UNITS, strict=True)).get(name.rsplit("/", 1)[-1], "")
+    unit = _UNITS.get(name.rsplit("/", 1)[-1], "")
     if is_gripper(name):
         return f"{name}_accuracy", 1 - error
     shown, factor = _SHOWN.get(unit, (unit or "error", 1.0))

@@ -24,14 +24,33 @@ from lapa_core.train.presets import TrainOptions
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 # Parts a source may lack: what is new has no frozen weights to adapt.
-_NEW = ("action_embed", "action_head", "state_embed", "vision_position")
-# An action loss reads no score of these, so their gradient is none; the reference's is zero.
-_UNUSED = ("lm_head", "vision_head", "latent_head", "latent_embed")
+_NEW = {
+    "action": ("action_embed", "action_head", "state_embed", "vision_position"),
+    "latent": ("latent_embed", "latent_head", "vision_position"),
+}
+# A loss reads no score of these, so their gradient is none; the reference's is zero.
+_UNUSED = {
+    "action": ("lm_head", "vision_head", "latent_head", "latent_embed"),
+    "latent": ("vision_head", "action_head", "action_embed"),
+}
 _ADAPTER = "default"
 
 
-def adapt(model: LapaModel, options: TrainOptions, device: torch.device) -> None:
+def adapt(
+    model: LapaModel,
+    options: TrainOptions,
+    device: torch.device,
+    kind: str = "action",
+    words: bool = True,
+) -> None:
     """Decide what learns, and make the adapters.
+
+    Args:
+        model: on any device.
+        options: `method` and what belongs to it, `save_type`.
+        device: where it will run.
+        kind: what is learnt, "action" or "latent".
+        words: of "latent": whether the words around the codes carry loss too.
 
     Raises:
         ConfigError: a part that the method needs is not installed, or not on this machine.
@@ -39,7 +58,7 @@ def adapt(model: LapaModel, options: TrainOptions, device: torch.device) -> None
     if options.save_type == "bfloat16":  # as it will be served: see lapa_core.model.rotary
         model.model.rotary_emb.angle_dtype = torch.bfloat16
     model.requires_grad_(True)
-    for name in _UNUSED:
+    for name in _UNUSED[kind] + ("lm_head",) * (not words):
         if hasattr(model, name):
             getattr(model, name).requires_grad_(False)
     if options.method == "full":
@@ -49,7 +68,7 @@ def adapt(model: LapaModel, options: TrainOptions, device: torch.device) -> None
         to_4_bits(model)
     model.requires_grad_(False)
     _inject(model, options)
-    for name in _NEW:
+    for name in _NEW[kind]:
         if hasattr(model, name):
             getattr(model, name).float().requires_grad_(True)
 

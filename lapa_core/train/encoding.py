@@ -24,7 +24,7 @@ from lapa_core.data import cuts, demo_file
 from lapa_core.data.augment import Augment
 from lapa_core.data.cuts import CutParams, Trail
 from lapa_core.data.demos import Demo, Traits
-from lapa_core.data.labels import SOURCES, Tracks
+from lapa_core.data.labels import SOURCES
 from lapa_core.data.report import EpisodeReport, Removal
 from lapa_core.data.samples import SampleParams, Samples
 from lapa_core.errors import ConfigError, DataError, RecordingError, unknown
@@ -33,7 +33,6 @@ from lapa_core.model.vqgan import Vqgan
 from lapa_core.robot import Robot
 from lapa_core.train.codes import Codes, frozen, looks, weights_hash
 from lapa_core.train.sources import Source, traits_of
-from lapa_core.types import FloatArray
 
 FORMAT = 2  # to be raised with every change of what comes out
 
@@ -162,7 +161,7 @@ class Encoder:
             trail.add(sample)
             states.append([sample.observation.state[n] for n in p.state])
             words.append(sample.observation.instruction)
-            tools.append(_places(samples.tracks, sample.time_ns))
+            tools.append(samples.tracks.tools(sample.time_ns))
             for camera in cameras:
                 picture = sample.observation.images[camera]
                 codes.add(looks(picture, p, name, sample.index, camera))
@@ -199,16 +198,6 @@ class Lent:
         """The encoder."""
         vqgan: Any = load_model(Vqgan, self.folder, torch.float32)
         return Encoder(vqgan.to(self.device), self.params, self.cache)
-
-
-def _places(tracks: Tracks, time_ns: int) -> FloatArray:
-    """(3 a,) measured places of the tools at a time, NaN where one is not known."""
-    found = []
-    for arm in tracks.arms:
-        track = tracks.measured.get(arm)
-        pose = track.at(time_ns) if track is not None else None
-        found.append(np.full(3, np.nan) if pose is None else pose.xyz_m)
-    return np.concatenate(found)
 
 
 def _without_sample(samples: Samples) -> list[Removal]:

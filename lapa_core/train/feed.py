@@ -11,19 +11,18 @@ n samples, k steps of a chunk, d dimensions, c cameras, N codes a picture, s num
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from queue import Full, Queue
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lapa_core.data.aims import AIMED, of_demo
+from lapa_core.data import aims
+from lapa_core.data.aims import of_demo
 from lapa_core.data.demos import Demo, DemoSet
 from lapa_core.data.views import View, in_world
+from lapa_core.data.words import Wordings
 from lapa_core.errors import DataError
 from lapa_core.model.action_tokenizer import ActionTokenizer
 from lapa_core.model.checkpoint import Checkpoint
@@ -31,7 +30,7 @@ from lapa_core.model.vocabulary import BOS_ID, Table
 from lapa_core.robot import Robot
 from lapa_core.train import examples
 from lapa_core.train.examples import Batch, Example
-from lapa_core.train.pointing import NOWHERE
+from lapa_core.train.pointing import FINE, NOWHERE
 
 IntArray = NDArray[np.int64]
 
@@ -58,6 +57,7 @@ class Feed:
         demos: at least one step.
         checkpoint: bins, tokenizer, chunk length, gripper polarity and state bins.
         paraphrases: instruction -> other words for it; one is drawn each time.
+        word_noise: share of the samples whose instruction has words that nobody has heard.
         augment: draw among the variants of the pictures.
         pad_to: length of all sequences; 0 takes each batch's longest.
         seed: of the order and of all draws.
@@ -71,6 +71,7 @@ class Feed:
         checkpoint: Checkpoint,
         *,
         paraphrases: Mapping[str, Sequence[str]] | None = None,
+        word_noise: float = 0.0,
         augment: bool = True,
         pad_to: int = 0,
         seed: int = 0,
@@ -91,7 +92,10 @@ class Feed:
         if checkpoint.states is not None:
             self._states = checkpoint.states.encode(np.concatenate([d.state for d in self.demos]))
         self._aims = None if checkpoint.aims is None else aim_codes(self.demos, checkpoint.aims)
-        self._word(paraphrases or {})
+        said = [i for d in self.demos for i in d.instructions]
+        self._wordings = Wordings(said, paraphrases or {}, word_noise, seed)
+        self._templates = [self._template(t) for t in self._wordings.texts]
+        self.lengths = np.array([len(t) for t in self._templates])
         self._points = None if views is None else points_of(self.demos, *views)
         self._plans: dict[tuple[int, int], list[Drawn]] = {}
 
@@ -105,16 +109,6 @@ class Feed:
         self._owner = np.repeat(np.arange(len(self.demos)), lengths)
         self._rows = np.concatenate([np.arange(n) for n in lengths])
         self._left = np.concatenate([steps_left(d, self._chunk) for d in self.demos])
-
-    def _word(self, paraphrases: Mapping[str, Sequence[str]]) -> None:
-        """One template for each wording, and the wordings of each instruction."""
-        known: dict[str, int] = {}
-        said = [known.setdefault(i, len(known)) for d in self.demos for i in d.instructions]
-        self._instruction = np.array(said)
-        wordings = [(text, *paraphrases.get(text, ())) for text in known]
-        self._first = np.cumsum([0, *(len(w) for w in wordings)])
-        self._templates = [self._template(t) for texts in wordings for t in texts]
-        self.lengths = np.array([len(t) for t in self._templates])
 
     def _template(self, instruction: str) -> Example:
         """A sequence whose pictures, state and actions are all zero."""
@@ -130,6 +124,11 @@ class Feed:
             aim_tokens=None if self._aims is None else np.zeros(self._aims.shape[1], int),
             aim_bins=() if checkpoint.aims is None else checkpoint.aims.num_bins,
         )
+
+    @property
+    def picture_tokens(self) -> int:
+        """Of a picture, its mark at the end included."""
+        return int(self.demos[0].codes.shape[-1]) + 1
 
     # --- which ---------------------------------------------------------------------------------
 
@@ -149,8 +148,7 @@ class Feed:
     def _plan(self, epoch: int, size: int) -> list[Drawn]:
         """Every sample at most once: what fills no whole batch waits for another epoch."""
         chance = np.random.default_rng((self._seed, epoch))
-        first, count = self._first[self._instruction], np.diff(self._first)[self._instruction]
-        wordings = first + chance.integers(count)
+        wordings = self._wordings.draw(chance)
         variants = np.zeros(len(self), dtype=np.int64)
         if self._augment:
             variants = chance.integers(self.demos[0].codes.shape[0], size=len(self))
@@ -160,8 +158,7 @@ class Feed:
 
     def in_order(self, samples: IntArray) -> Drawn:
         """These samples with the words they were recorded with and the plain pictures."""
-        wordings = self._first[self._instruction[samples]]
-        return Drawn(samples, wordings, np.zeros_like(samples))
+        return Drawn(samples, self._wordings.plain[samples], np.zeros_like(samples))
 
     def episodes(self, drawn: Drawn) -> list[str]:
         """Names of the episodes they are from."""
@@ -255,7 +252,7 @@ def aim_codes(demos: Sequence[Demo], bins: ActionTokenizer) -> IntArray:
     """
     found = []
     for demo in demos:
-        places = of_demo(demo)[:, :, : len(AIMED)].reshape(len(demo), -1)
+        places = aims.said(demo, bins.dimensions)
         known = np.isfinite(places)
         found.append(
             np.where(known, bins.encode(np.where(known, places, 0.0)), np.array(bins.num_bins))
@@ -264,7 +261,9 @@ def aim_codes(demos: Sequence[Demo], bins: ActionTokenizer) -> IntArray:
 
 
 def points_of(demos: Sequence[Demo], robot: Robot, views: Sequence[View]) -> IntArray:
-    """(n, c, a) cell of each picture in which each arm acts next, -100 where none is known.
+    """(n, c, a) place in each picture where each arm acts next, -100 where none is known.
+
+    On a grid `FINE` times as fine as the pictures' cells, in raster order.
 
     Raises:
         DataError: the demonstrations do not say where the tools were.
@@ -277,63 +276,7 @@ def points_of(demos: Sequence[Demo], robot: Robot, views: Sequence[View]) -> Int
         for a, arm in enumerate(robot.arms):
             where = in_world(arm, places[:, a])
             for c, view in enumerate(views):
-                seen = view.cells(where, side)
+                seen = view.cells(where, side * FINE)
                 cells[:, c, a] = np.where(seen < 0, NOWHERE, seen)
         found.append(cells)
     return np.concatenate(found)
-
-
-class Prefetch:
-    """Makes items in a thread, a few ahead of the one in use.
-
-    Args:
-        items: what to make, in order; an error in it is raised by `next`.
-        ahead: items made before they are asked for.
-        finish: applied to each item in the thread, such as page-locking.
-    """
-
-    _END = object()
-
-    def __init__(
-        self,
-        items: Iterator[Any],
-        ahead: int = 3,
-        finish: Callable[[Any], Any] | None = None,
-    ) -> None:
-        self._items, self._finish = items, finish
-        self._queue: Queue[Any] = Queue(ahead)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            for item in self._items:
-                if not self._put(self._finish(item) if self._finish else item):
-                    return
-            self._put(self._END)
-        except BaseException as error:  # handed to the thread that asks
-            self._put(error)
-
-    def _put(self, item: Any) -> bool:
-        while not self._stopped.is_set():
-            try:
-                self._queue.put(item, timeout=0.1)
-                return True
-            except Full:
-                continue
-        return False
-
-    def __next__(self) -> Any:
-        """The next item."""
-        item = self._queue.get()
-        if item is self._END:
-            raise StopIteration
-        if isinstance(item, BaseException):
-            raise item
-        return item
-
-    def close(self) -> None:
-        """Stop making more."""
-        self._stopped.set()
-        self._thread.join()

@@ -27,11 +27,12 @@ from lapa_core.robot import Robot
 from lapa_core.train import adapters, loop
 from lapa_core.train.examples import Batch
 from lapa_core.train.feed import Drawn, Feed
-from lapa_core.train.placing import make_accelerator
+from lapa_core.train.placing import make_accelerator, products_type
 from lapa_core.train.presets import TrainOptions
+from lapa_core.train.reading import learn_to_read
 from lapa_core.train.start import Start, ready
 from lapa_core.train.state import States
-from lapa_core.train.task import Standing
+from lapa_core.train.task import Standing, Task
 from lapa_core.train.validation import Trainee, Validator
 
 Paraphrases = Mapping[str, Sequence[str]]
@@ -73,6 +74,8 @@ def finetune(
             was saved before is as it was.
     """
     accelerator = accelerator or make_accelerator()
+    precision = products_type(options.precision, accelerator.device)
+    options = replace(options, precision=precision)
     if options.threads:
         torch.set_num_threads(options.threads)
     if accelerator.device.type == "cpu":
@@ -101,12 +104,15 @@ def finetune(
         checkpoint, demos, held, output, options, paraphrases or {}, accelerator, robot
     )
     task.source = start.name
+    begins = not (resume and states.facts())
+    if options.read_steps and begins and start.interface is None:
+        task.read((lambda _: None) if quiet else say)
     task.adapter_folder = run / "adapter" if keep_adapter and options.method != "full" else None
     return loop.train(task, options, states, accelerator, facts, resume=resume)
 
 
-class Finetune:
-    """The `loop.Task` of learning actions from demonstrations."""
+class Finetune(Task):
+    """The task of learning actions from demonstrations."""
 
     def __init__(
         self,
@@ -133,6 +139,7 @@ class Finetune:
             demos,
             checkpoint,
             paraphrases=paraphrases,
+            word_noise=options.word_noise,
             augment=options.augment,
             pad_to=options.pad_to,
             seed=options.seed,
@@ -143,6 +150,13 @@ class Finetune:
             known = Feed(held, checkpoint)
             size = options.batch
             self._validator = Validator(known, checkpoint, options.validation_samples, size)
+
+    def read(self, say: Callable[[str], None]) -> None:
+        """The stage before the first update, for new weights; all processes do the same."""
+        made, device = self.checkpoint, self._accelerator.device
+        made.lapa.to(device)
+        learn_to_read(made.lapa, made.vqgan, self.feed, self.options, device, say)
+        made.vqgan.to("cpu")
 
     def _share(self, number: int, rank: int, world: int) -> Drawn:
         drawn = self.feed.draw(number, self.options.batch * world)
@@ -170,6 +184,16 @@ class Finetune:
         rank, world = accelerator.process_index, accelerator.num_processes
         found = self._validator.predict(module, accelerator.device, rank, world)
         return self._validator.errors(gather_object(found) if world > 1 else found)
+
+    def told(self, errors: Mapping[str, float]) -> str:
+        """The errors in millimetres and degrees, and the gripper's."""
+        parts = [
+            f"{errors[name]:.2f} {unit}"
+            for name, unit in (("translation_mm", "mm"), ("rotation_deg", "deg"))
+            if name in errors
+        ]
+        parts.append(f"gripper {100 * errors['gripper_accuracy']:.0f} %")
+        return ", ".join(parts) + f", {errors['relative']:.2f} of a constant's"
 
     def export(self, step: int, errors: Mapping[str, float]) -> None:
         """Write the checkpoint; all processes give their shards, the first one writes."""

@@ -21,6 +21,7 @@ from lapa_core.model.vqgan import Vqgan
 
 # Standard deviation of a normal distribution of width 1 cut at 2, which jax corrects for.
 _CUT_NORMAL_STD = 0.87962566103423978
+_LAYER_GAIN = 0.8  # of a unit vector through a new matrix of a narrow model
 NEW_TABLES = ("action_embed.weight", "action_head.weight")
 
 
@@ -133,6 +134,23 @@ def vision_from_codebook(model: LapaModel, vqgan: Vqgan, seed: int = 0) -> None:
     spread = codes @ turn.T
     spread *= model.config.initializer_range / spread.std().clamp(min=1e-12)
     model.vision_embed.weight[: len(codes)] = spread.to(model.vision_embed.weight)
+
+
+@torch.no_grad()
+def widen_layers(model: LapaModel) -> None:
+    """Enlarge the new matrices of a narrow model's layers, for training from scratch.
+
+    The reference's `initializer_range` of 0.02 fits a width of 4096. In a narrow model it leaves
+    all attention uniform at first, and the tie between a word and what is seen, a product of two
+    such small numbers, is not found for thousands of updates (docs/log.md, rung 9). As wide
+    matrices are, so narrow ones shall be: 0.8 / sqrt(width), where that is more. Tables and heads
+    stay small, so that they learn fast.
+    """
+    config = model.config
+    factor = _LAYER_GAIN / math.sqrt(config.hidden_size) / config.initializer_range
+    for module in model.model.layers.modules() if factor > 1 else ():
+        if isinstance(module, nn.Linear):
+            module.weight.mul_(factor)
 
 
 @torch.no_grad()

@@ -23,13 +23,14 @@ from torch import nn
 from lapa_core.errors import TrainingError
 from lapa_core.train import optimizer as optimizers
 from lapa_core.train import placing, progress, state
-from lapa_core.train.examples import Batch
-from lapa_core.train.feed import Prefetch
 from lapa_core.train.placing import interrupts, named_faults
+from lapa_core.train.prefetch import Prefetch
 from lapa_core.train.presets import TrainOptions
 from lapa_core.train.progress import Journal
 from lapa_core.train.state import Average, States
-from lapa_core.train.task import Standing, Task
+from lapa_core.train.task import Examples, Standing, Task
+
+_OWN = "task/"  # what a task saves itself
 
 
 def train(
@@ -76,13 +77,16 @@ def _train(
         tensors = states.tensors(options.shard)
         state.scatter(tensors, task.trainee, learner)
         average.load(tensors)
+        task.load({k.removeprefix(_OWN): t for k, t in tensors.items() if k.startswith(_OWN)})
         state.set_random_state(tensors)
     numbers = range(standing.step * options.accumulate, options.steps * options.accumulate)
     feed = Prefetch(task.batch(n, rank, world) for n in numbers)
     with closing(feed), interrupts(world) as interrupted:
         journal = nullcontext()
         if accelerator.is_main_process:
-            journal = Journal(states.folder, facts["options"], options.tracker, standing.step)
+            journal = Journal(
+                states.folder, facts["options"], options.tracker, standing.step, panels=task.panels
+            )
         with journal as shown:
             run = _Run(task, options, states, accelerator, facts, module, learner, average, shown)
             while standing.step < options.steps and not standing.ended:
@@ -123,7 +127,7 @@ class _Run:
             group["lr"] = rate
         loss = 0.0
         for part in range(options.accumulate):
-            batch: Batch = next(feed)
+            batch: Examples = next(feed)
             last = part == options.accumulate - 1
             quiet = nullcontext() if last else accelerator.no_sync(self.module)
             with quiet:
@@ -142,6 +146,7 @@ class _Run:
         self.learner.step()
         self.learner.zero_grad(set_to_none=True)
         standing.step += 1
+        self.task.updated(standing.step)
         self.average.update(standing.step)
         self.counts[0] += loss
         self.updates += 1
@@ -173,11 +178,12 @@ class _Run:
         standing.worse = 0 if better else standing.worse + 1
         if better:
             standing.best = {"step": standing.step, **errors}
+        if better or self.options.take == "last":
             self._export(standing.step, errors)
         if self.options.patience and standing.worse >= self.options.patience:
-            standing.ended = f"no smaller action error in {standing.worse} validations"
+            standing.ended = f"no smaller error in {standing.worse} validations"
         if self.journal:
-            self.journal.validated(standing.step, errors, better)
+            self.journal.validated(standing.step, errors, self.task.told(errors), better)
 
     def _export(self, step: int, errors: Mapping[str, float]) -> None:
         with self.average.applied():
@@ -189,6 +195,7 @@ class _Run:
         tensors = state.random_state()
         if first or self.options.shard:
             tensors |= state.gather(self.task.trainee, self.learner) | self.average.tensors()
+            tensors |= {_OWN + name: t for name, t in self.task.tensors().items()}
         problem: TrainingError | None = None
         try:
             self.states.write_part(standing.step, tensors)

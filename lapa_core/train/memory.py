@@ -72,7 +72,7 @@ def need(config: LapaConfig, options: TrainOptions, cameras: int = 1) -> Need:
     layers, tables, actions = parameters(config)
     everything = layers + tables + actions
     held = 2.0 if options.weights == "bfloat16" else 4.0
-    copies = 2.0 if held == 4.0 and options.precision == "bfloat16" else 0.0  # of autocast
+    copies = 2.0 if held == 4.0 and options.precision != "float32" else 0.0  # of autocast
     if options.method == "full":
         unused = (config.vocab_size + config.vision_vocab_size) * config.hidden_size
         learning = everything - unused  # heads of words and pictures

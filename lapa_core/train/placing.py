@@ -29,6 +29,16 @@ def make_accelerator(cpu: bool = False) -> Accelerator:
     return Accelerator(mixed_precision="no", cpu=cpu, kwargs_handlers=[waiting])
 
 
+def products_type(wanted: str, device: torch.device) -> str:
+    """The type of products on this machine: bfloat16 for "auto" where the processor has it."""
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # as of torch 2.5
+    return "bfloat16" if known is not None and known() else "float32"
+
+
 def autocast(options: TrainOptions, device: torch.device) -> torch.autocast:
     """Products in the type that `precision` says."""
     enabled = options.precision == "bfloat16"

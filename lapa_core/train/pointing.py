@@ -5,8 +5,10 @@
 A model that learns from nothing finds "which thing is meant, and where" only through the actions
 that follow, which say little of it: most of them are "on, that way, as fast as allowed". Asked for
 the picture's cell in which the tool acts next, it has the answer after a few thousand samples
-(docs/log.md). The answer comes from the demonstration itself (`data.aims`) and the robot file's
-cameras (`data.views`). The head is used in training alone: what is saved is the model as it was.
+(docs/log.md). The token that is meant must also tell where in its cell: a cell is some
+centimetres wide, and fingers have one. The answer comes from the demonstration itself
+(`data.aims`) and the robot file's cameras (`data.views`). The heads are used in training alone:
+what is saved is the model as it was.
 
 B examples, c pictures, N image tokens each, a arms, D hidden size.
 """
@@ -25,10 +27,12 @@ from lapa_core.model.vocabulary import Table
 from lapa_core.train.examples import Batch
 
 NOWHERE = -100  # cross_entropy's own mark of a target that does not count
+FINE = 16  # places across a cell that are told apart; two pixels each in 8x8 cells
+_SPREAD = 1.0  # of such places, over which a target is spread: standard deviation
 
 
 class Pointing(nn.Module):
-    """Scores of all cells of a picture, read from the image tokens after a layer.
+    """Scores of all cells of a picture, and of places in a cell, read from the image tokens.
 
     The cells of one picture compete: each token has to decide "it is me" or not, with the words
     before it, and later layers can attend to the one that did.
@@ -50,6 +54,7 @@ class Pointing(nn.Module):
         width = model.config.hidden_size
         self.norm = nn.RMSNorm(width)
         self.head = nn.Linear(width, arms)
+        self.fine = nn.Linear(width, arms * 2 * FINE)
         self._heard: Tensor | None = None
         layers[(layer or (len(layers) + 1) // 2) - 1].register_forward_hook(self._listen)
 
@@ -58,21 +63,47 @@ class Pointing(nn.Module):
         self._heard = output[0] if isinstance(output, tuple) else output
 
     def forward(self, batch: Batch) -> Tensor:
-        """() mean over the pictures and arms whose cell is known; after the model's own forward.
+        """() which cell and where in it; after the model's own forward.
+
+        Each is the mean over the pictures and arms whose place is known.
 
         Args:
-            batch: with `points` (B, c, a), the cell or `NOWHERE`.
+            batch: with `points` (B, c, a), the place on a grid `FINE` times as fine as the cells
+                in raster order, or `NOWHERE`.
         """
         assert batch.points is not None and self._heard is not None
         heard, self._heard = self._heard, None
         pictures = batch.points.shape[1]
         seen = heard[batch.input_tables == Table.VISION].view(
             len(batch), pictures, -1, heard.shape[-1]
-        )
+        )[:, :, :-1]  # without the mark at the end
+        side = round(seen.shape[2] ** 0.5)
+        known = batch.points != NOWHERE
+        place = torch.stack([batch.points // (side * FINE), batch.points % (side * FINE)], -1)
+        cell = place // FINE
+        cell = torch.where(known, cell[..., 0] * side + cell[..., 1], NOWHERE)
         with torch.autocast(heard.device.type, enabled=False):
-            scores = self.head(self.norm(seen[:, :, :-1].float()))  # without the mark at the end
-        targets = batch.points.flatten()
-        losses = F.cross_entropy(
-            scores.transpose(2, 3).flatten(0, 2), targets, ignore_index=NOWHERE, reduction="sum"
-        )
-        return losses / (targets != NOWHERE).sum().clamp(min=1)
+            seen = self.norm(seen.float())
+            which = F.cross_entropy(
+                self.head(seen).transpose(2, 3).flatten(0, 2),
+                cell.flatten(),
+                ignore_index=NOWHERE,
+                reduction="sum",
+            )
+            within = self._within(seen, cell, place % FINE, known)
+        return (which + within) / known.sum().clamp(min=1)
+
+    def _within(self, seen: Tensor, cell: Tensor, place: Tensor, known: Tensor) -> Tensor:
+        """() sum over what is known of how badly the token of the cell tells row and column.
+
+        Args:
+            seen: (B, c, N, D) normed states.
+            cell, known: (B, c, a).
+            place: (B, c, a, 2) row and column in the cell, 0 .. FINE - 1.
+        """
+        example, picture, arm = known.nonzero(as_tuple=True)
+        meant = seen[example, picture, cell[known]]
+        scores = self.fine(meant).view(len(meant), -1, 2, FINE)[torch.arange(len(meant)), arm]
+        grid = torch.arange(FINE, device=seen.device)
+        wanted = (-0.5 * ((grid - place[known][..., None]) / _SPREAD) ** 2).softmax(-1)
+        return -(wanted * scores.log_softmax(-1)).sum(-1).mean(-1).sum()

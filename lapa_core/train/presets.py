@@ -18,6 +18,7 @@ TYPES = ("float32", "bfloat16")
 SCHEDULES = ("constant", "cosine")
 TRACKERS = ("tensorboard", "wandb", "none")
 HEADS = ("new", "keep")
+TAKES = ("best", "last")
 # May differ between a run and its continuation: none of them changes a weight that was learnt
 # before; with a cosine, `steps` moves the rate from there on.
 FREE = frozenset({"steps", "save_every", "keep", "log_every", "tracker", "patience", "threads"})
@@ -48,7 +49,8 @@ class TrainOptions:
     lora_alpha: float = option(64.0, "the adapters' product is scaled by alpha / rank", above=0)
     lora_dropout: float = option(0.0, "share of the adapters' inputs left out", least=0, below=1)
     precision: str = option("float32", "type of products (weights that learn stay as `weights` "
-                            "says)", choices=TYPES)  # fmt: skip
+                            "says); auto: bfloat16 where the processor has instructions for it",
+                            choices=("auto", *TYPES))  # fmt: skip
     weights: str = option("float32", "type the weights are held in", choices=TYPES)
     save_type: str = option("float32", "type the saved checkpoint's weights have", choices=TYPES)
     gradient_checkpointing: bool = option(False, "compute activations twice instead of keeping")
@@ -63,19 +65,33 @@ class TrainOptions:
                                  "deviation in bins", least=0)  # fmt: skip
     aim_bins: int = option(0, "before the actions the model says, in so many bins an axis, where "
                            "the tool acts next; 0: it does not", least=0)  # fmt: skip
+    aim_offset: bool = option(False, "after that place it also says how far it is from the tool, "
+                              "which the action then follows")  # fmt: skip
     point_weight: float = option(0.0, "weight of another loss: image tokens tell the cell in "
                                  "which the tool acts next; 0: without", least=0)  # fmt: skip
     point_layer: int = option(0, "after how many layers they tell; 0: half of them", least=0)
+    read_steps: int = option(0, "from scratch: first so many updates in which image tokens "
+                             "learn to tell what the tokenizer's decoder draws of them",
+                             least=0)  # fmt: skip
     smooth_start: bool = option(False, "new tables of places, state and actions start as "
                                 "smooth curves, not at random")  # fmt: skip
     pad_to: int = option(0, "pad sequences to this length (reference: 384); 0: batches of like "
                          "length, padded to their longest", least=0)  # fmt: skip
     augment: bool = option(True, "draw among the cached variants of each picture")
+    word_noise: float = option(
+        0.0,
+        "share of the examples whose instruction has words that "
+        "nobody has heard, so that such are passed over",
+        least=0,
+        below=1,
+    )
     action_head: str = option("new", "action table and head: new ones, or those of --from, with "
                               "its bins", choices=HEADS)  # fmt: skip
     validation: float = option(0.1, "share of the episodes held back", least=0, below=1)
     validate_every: int = option(500, "updates between validations", least=1)
     validation_samples: int = option(512, "steps predicted in each", least=1)
+    take: str = option("best", "weights that the output has: those with the least validation "
+                       "error, or the newest", choices=TAKES)  # fmt: skip
     patience: int = option(0, "stop after so many validations without a smaller action error; "
                            "0: never", least=0)  # fmt: skip
     save_every: int = option(500, "updates between saved states", least=1)
@@ -126,8 +142,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "micro": {
         "steps": 20000, "batch": 16, "lr": 1e-3, "schedule": "cosine", "warmup": 200,
         "weight_decay": 0.02, "ema": 0.998, "validate_every": 1000, "save_every": 1000,
-        "label_spread": 4.0, "aim_bins": 128, "point_weight": 1.0, "smooth_start": True,
-        "places": True, "state_bins": 128,
+        "label_spread": 4.0, "aim_bins": 128, "aim_offset": True, "point_weight": 1.0,
+        "smooth_start": True, "places": True, "state_bins": 128, "precision": "auto",
+        "word_noise": 0.2, "read_steps": 1000, "take": "last",
     },
     # The released LAPA-7B on one 24 GB GPU. A rate ten times the full fine-tune's is LoRA's habit.
     "7b": {

@@ -123,10 +123,10 @@ class Journal:
         if self._tracker:
             self._tracker.add(step, named)
 
-    def validated(self, step: int, values: Mapping[str, float], best: bool) -> None:
+    def validated(self, step: int, values: Mapping[str, float], told: str, best: bool) -> None:
         """Keep and remember a validation, and draw the curves anew, not too often."""
         self.add(step, values, "validation")
-        found = _errors(values) + (" (best)" if best else "")
+        found = told + (" (best)" if best else "")
         self._validated = f", val {found}"
         self.say(f"validation after {step}: {found}")
         if self._panels and time.monotonic() - self._drawn > SECONDS_BETWEEN_PICTURES:
@@ -185,20 +185,6 @@ def memory_gb(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-
-
-def _errors(values: Mapping[str, float]) -> str:
-    """The errors a person judges by."""
-    parts = [
-        f"{values[name]:.{digits}f}{unit}"
-        for name, digits, unit in (
-            ("translation_mm", 2, " mm"),
-            ("rotation_deg", 2, " deg"),
-        )
-        if name in values
-    ]
-    parts.append(f"gripper {100 * values['gripper_accuracy']:.0f} %")
-    return ", ".join(parts) + f", {values['relative']:.2f} of a constant's"
 
 
 def clock(seconds: float) -> str:

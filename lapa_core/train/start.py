@@ -118,6 +118,7 @@ class Start:
             needed = vocabulary.end_of_vision(entries * parts) + 1
             config.vision_vocab_size = max(config.vision_vocab_size, needed)
             lapa = LapaModel(config)
+        initialise.widen_layers(lapa)
         if codebook:
             initialise.vision_from_codebook(lapa, vqgan, seed)
         sizes = "".join(f", {name} {number}" for name, number in sorted((changes or {}).items()))
@@ -248,24 +249,32 @@ def _kept(start: Start, demos: DemoSet) -> ActionTokenizer:
 def _aims(
     start: Start, demos: DemoSet, options: TrainOptions, keep: bool
 ) -> ActionTokenizer | None:
-    """Equal bins over where the tools act in the demonstrations, and a little more."""
+    """Bins over where the tools act in the demonstrations, and a little more.
+
+    Equal ones for places; for offsets ones that grow with the square root of what is left to go,
+    so that the last centimetres are told to the millimetre.
+    """
     if not options.aim_bins:
         return None
-    names = data_aims.names(demos.dimensions)
+    names = data_aims.spoken(demos.dimensions, options.aim_offset)
     if keep and start.aims is not None and start.aims.dimensions == names:
         return start.aims
     rows = start.lapa.config.action_vocab_size if keep else options.num_bins
     if options.aim_bins >= rows:  # one row says that it is not known
         raise ConfigError(f"aim_bins must be below the action table's {rows} rows, got "
                           f"{options.aim_bins}")  # fmt: skip
-    count = len(data_aims.AIMED)
-    places = [data_aims.of_demo(d)[:, :, :count].reshape(len(d), -1) for d in demos.demos]
-    where = np.concatenate(places)
+    where = np.concatenate([data_aims.said(d, names) for d in demos.demos])
     if not np.all(np.isfinite(where).any(axis=0)):
         raise DataError("the demonstrations do not say where the tools were; use --aim-bins 0")
     low, high = np.nanmin(where, axis=0) - AIM_MARGIN_M, np.nanmax(where, axis=0) + AIM_MARGIN_M
-    edges = tuple(np.linspace(a, b, options.aim_bins + 1) for a, b in zip(low, high, strict=True))
-    return ActionTokenizer(names, edges)
+    edges = []
+    for name, a, b in zip(names, low, high, strict=True):
+        if name.rpartition("/")[2].startswith(data_aims.OFFSET):
+            u = np.linspace(-1.0, 1.0, options.aim_bins + 1)
+            edges.append(np.sign(u) * u**2 * max(-a, b))
+        else:
+            edges.append(np.linspace(a, b, options.aim_bins + 1))
+    return ActionTokenizer(names, tuple(edges))
 
 
 def _states(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -70,7 +71,9 @@ def free_scores(model: LapaModel, batch: Batch, num_bins: tuple[int, ...]) -> Te
     ids, tables = batch.input_ids[:, : start + 1], batch.input_tables[:, : start + 1]
     total = start + count
     cache = model.new_cache(total, len(ids))
-    mask = causal_mask(torch.ones((len(ids), total), device=ids.device), total)
+    later = F.pad(tables, (0, count - 1), value=int(Table.ACTION))
+    known = torch.ones((len(ids), total), device=ids.device)
+    mask = causal_mask(known, total, model.seen_whole(later))
     positions = torch.arange(total, device=ids.device).expand(len(ids), -1)
     scores: list[Tensor] = []
     for i in range(count):

@@ -181,15 +181,16 @@ class Panels:
         So a person begins where the gripper is, and the first touch opens nothing.
         """
         slider = self._sliders[arm]
-        known = opening is not None and math.isfinite(opening)
-        if slider.disabled == known:
-            slider.disabled = not known
-        if opening is None or not known:
+        if opening is None or not math.isfinite(opening):
+            if not slider.disabled:
+                slider.disabled = True
             return
         shown = round(round(min(1.0, max(0.0, opening)) / OPENING_STEP) * OPENING_STEP, 2)
         touched = time.monotonic() - self._touched_s.get(arm, -TOUCHED_S) < TOUCHED_S
         if slider.value != shown and not touched:
             slider.value = shown
+        if slider.disabled:  # unlocked last: a page shows the one after the other
+            slider.disabled = False
 
     def show_recorder(self, status: RecorderStatus | None) -> None:
         """State, counter, task list."""

@@ -12,6 +12,7 @@ import pytest
 pytestmark = pytest.mark.torch
 
 
+@pytest.mark.slow
 def test_inference_benchmark_on_the_debug_preset(repository, tmp_path):
     script = repository / "benchmarks/inference.py"
     argv = ["--preset", "debug", "--repeats", "1", "--dtype", "float32", "--out", str(tmp_path)]

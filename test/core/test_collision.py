@@ -7,12 +7,14 @@ from __future__ import annotations
 import dataclasses
 import time
 
+import mujoco
 import numpy as np
 import pytest
 
 from lapa_core import description as descriptions
 from lapa_core import robot as robots
 from lapa_core.control.collision import CollisionGuard
+from lapa_core.control.collision_model import DETECTION_M
 from lapa_core.errors import ConfigError
 from lapa_core.robot import Robot
 
@@ -160,6 +162,25 @@ def test_ignoring_a_link_and_the_base_still_keeps_that_link_off_the_table() -> N
     low = guard_of(robot).near(q, OPEN)[0]
     assert "table" in low.pair
     assert low.distance_m > 0.0029
+
+
+@pytest.mark.parametrize("name", ["wx250s", "bimanual_wx250s"])
+def test_bounding_spheres_hide_no_pair(name: str) -> None:
+    robot = robots.load(name)
+    guard = guard_of(robot)
+    rng = np.random.default_rng(0)
+    openings = {a.name: 0.5 for a in robot.arms}
+    for _ in range(30):
+        q = {a.name: a.start_rad + rng.normal(0, 0.7, len(a.start_rad)) for a in robot.arms}
+        near = guard.near(q, openings)
+        every = [
+            mujoco.mj_geomDistance(guard._model, guard._configuration.data, a, b, 1.0, None)
+            - kind.least_m
+            for kind in guard._kinds
+            for a, b in kind.limit.geom_id_pairs
+        ]
+        wanted = sorted(e for e in every if e < DETECTION_M)
+        assert [c.excess_m for c in near] == pytest.approx(wanted, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["wx250s", "bimanual_wx250s", "aloha"])

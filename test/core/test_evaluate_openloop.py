@@ -13,8 +13,12 @@ import pytest
 from recorded import EpisodeMaker, Script, wander
 
 from lapa_core import cli
+from lapa_core.data import aims
+from lapa_core.data.demos import Demo
+from lapa_core.data.episodes import open_episode
+from lapa_core.data.samples import SampleParams, Samples
 from lapa_core.errors import DataError
-from lapa_core.evaluate import openloop
+from lapa_core.evaluate import aiming, openloop
 from lapa_core.evaluate.openloop import Episode
 
 NAMES = ("wx250s/x", "wx250s/yaw", "wx250s/gripper")
@@ -48,12 +52,71 @@ def test_later_steps_of_a_chunk_meet_what_was_done_then() -> None:
         openloop.errors([episode([0, 2], recorded[:2], predicted[:2])], ("a/x",), ahead=1)
 
 
+def test_the_place_said_at_first_stands_apart_from_those_said_when_the_tool_is_near() -> None:
+    acted = np.array([[0.3, 0.1], [0.3, 0.1], [np.nan, np.nan]])
+    said = acted + np.array([[0.02, -0.01], [0.002, -0.001], [0.0, 0.0]])
+    one = Episode("e", np.arange(3), np.zeros((3, 7)), np.zeros((3, 1, 7)), {}, acted, said)
+    silent = Episode("f", np.arange(3), np.zeros((3, 7)), np.zeros((3, 1, 7)), {}, acted,
+                     np.full((3, 2), np.nan))  # fmt: skip
+    found = aiming.errors([one, silent], ("arm/aim_x", "arm/aim_y"))
+    assert [(d.name, d.unit) for d in found] == [
+        ("arm/aim_x at first", "mm"), ("arm/aim_y at first", "mm"),
+        ("arm/aim_x at all steps", "mm"), ("arm/aim_y at all steps", "mm"),
+    ]  # fmt: skip
+    assert [d.mean for d in found] == pytest.approx([20, 10, 11, 5.5])
+    assert aiming.errors([silent], ("arm/aim_x", "arm/aim_y")) == []
+
+
+def sighted(words: str, off_m: list[float]) -> Episode:
+    """An episode whose place at first is so far off, of each arm."""
+    acted = np.full((2, 2 * len(off_m)), 0.2)
+    said = acted.copy()
+    said[0, ::2] += off_m
+    return Episode(
+        "e", np.arange(2), np.zeros((2, 7)), np.zeros((2, 1, 7)), {}, acted, said, words
+    )
+
+
+def test_what_is_seen_at_first_is_told_for_each_instruction() -> None:
+    episodes = [sighted("cover it", [0.004])] * 3 + [sighted("put it away", [0.01])]
+    episodes += [sighted("put it away", [0.05])]
+    everything, put, cover = aiming.first_sights(episodes)
+    assert (everything.instruction, everything.episodes, everything.far) == ("all", 5, 0.2)
+    assert (cover.instruction, cover.episodes, cover.far) == ("cover it", 3, 0.0)
+    assert (cover.median_mm, cover.p75_mm) == pytest.approx((4.0, 4.0))
+    assert (put.median_mm, put.p75_mm, put.far) == pytest.approx((30.0, 40.0, 0.5))
+    assert aiming.sight_cells(put) == ("put it away", "2", "30.0 mm", "40.0 mm", "50 %")
+    (_, two) = aiming.first_sights([sighted("pass it", [0.001, 0.02])])
+    assert two.median_mm == pytest.approx(20.0)  # of two arms the worse one
+    assert aiming.first_sights([sighted("", [math.nan])]) == []
+    assert aiming.first_sights([episode([0], np.zeros((1, 3)), np.zeros((1, 1, 3)))]) == []
+
+
+def test_places_are_held_against_what_a_training_would_learn(tmp_path: Path) -> None:
+    """Of two arms: the same hindsight as of a demonstration's own samples."""
+    steps = {0.5 + 0.2 * i: d for i, d in enumerate(wander(4, 12, 14))}
+    EpisodeMaker("bimanual_wx250s").write(tmp_path / "episode_000000", Script(steps, 3.2))
+    samples = Samples(open_episode(tmp_path / "episode_000000"), SampleParams(state=False))
+    taken = list(samples)
+    kept = [aiming.Step(s.index, s.time_ns, s.action) for s in taken]
+    tools = np.array([samples.tracks.tools(s.time_ns) for s in taken])
+    demo = Demo(
+        name="e", codes=np.zeros((1, len(kept), 1, 1), dtype=np.uint16),
+        actions=np.array([s.action for s in taken]), state=np.zeros((len(kept), 0)),
+        index=np.array([s.index for s in taken]), instructions=("",) * len(kept),
+        authority=("teleop",) * len(kept), tool=tools,
+    )  # fmt: skip
+    found = aiming.acted(samples.tracks, kept)
+    assert found.shape == (len(kept), 4) and len(kept) >= 10
+    np.testing.assert_array_equal(found, aims.of_demo(demo)[:, :, :2].reshape(-1, 4))
+    assert np.isfinite(found).all() and np.ptp(found, axis=0).min() > 0.005
+    assert aiming.acted(samples.tracks, []).shape == (0, 4)
+
+
 @pytest.mark.torch
 def test_a_checkpoint_answers_a_recording(
     debug_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from lapa_core.data.episodes import open_episode
-    from lapa_core.data.samples import SampleParams, Samples
     from lapa_core.policy import Policy
 
     steps = {0.5 + 0.2 * i: d for i, d in enumerate(wander(0, 6))}

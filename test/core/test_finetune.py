@@ -95,7 +95,7 @@ def test_from_scratch_with_adapters_beside(
         finetune(
             demos, "--from", "scratch", "--output", tmp_path / "out", *QUICK, "--steps", 2,
             "--model", "hidden_size=48", "--places", "--smooth-start", "--codebook",
-            "--point-weight", 1, "--aim-bins", 16,
+            "--point-weight", 1, "--aim-bins", 16, "--read-steps", 2,
             "--method", "lora", "--keep-adapter", "--cache", tmp_path / "cache",
         )
         == 0

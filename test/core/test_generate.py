@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Generation: what is cached equals what is not, whatever came before."""
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,7 @@ from lapa_core.errors import DecodeError
 from lapa_core.model import vocabulary
 from lapa_core.model.cache import KeyValueCache
 from lapa_core.model.checkpoint import Checkpoint
+from lapa_core.model.fresh import small_tokenizer
 from lapa_core.model.lapa import LapaModel, causal_mask
 from lapa_core.model.vocabulary import Sequence1D, Table
 from lapa_core.policy.generate import Generator, greedy, sampler
@@ -52,6 +56,50 @@ def test_cached_decoding_equals_one_forward_pass(checkpoint, codes):
     expected = uncached(checkpoint.lapa, got.prompt, got.tokens)
     np.testing.assert_allclose(got.step_logits, expected, atol=1e-5, rtol=0)
     np.testing.assert_array_equal(got.tokens, expected.argmax(-1))
+
+
+@pytest.fixture(scope="module")
+def seeing(checkpoint: Checkpoint) -> LapaModel:
+    """The same weights, whose image tokens see all of their picture."""
+    model = LapaModel(copy.deepcopy(checkpoint.lapa.config)).eval()
+    model.load_state_dict(checkpoint.lapa.state_dict())
+    model.config.vision_whole = True
+    return model
+
+
+def test_a_picture_seen_whole_is_seen_alike_live_and_in_training(checkpoint, seeing, codes):
+    made = generator(replace(checkpoint, lapa=seeing))
+    got = made(WORDS[0], codes[0])
+    np.testing.assert_array_equal(got.step_logits, made(WORDS[0], codes[0]).step_logits)
+    expected = uncached(seeing, got.prompt, got.tokens)
+    np.testing.assert_allclose(got.step_logits, expected, atol=1e-5, rtol=0)
+    causal = generator(checkpoint)(WORDS[0], codes[0])
+    assert np.abs(got.step_logits - causal.step_logits).max() > 1e-4
+    # As training reads it: no pads on the left, no mask given, gradients on.
+    rows = [a[a.size - int(got.prompt.mask.sum()) :] for a in (got.prompt.ids, got.prompt.tables)]
+    ids, tables = (torch.from_numpy(np.append(r, v))[None] for r, v in
+                   zip(rows, (got.tokens[:1], [Table.ACTION]), strict=True))  # fmt: skip
+    seeing.train()
+    hidden = seeing(ids, tables)[0, -2]
+    seeing.eval()
+    scores = seeing.logits(hidden, Table.ACTION).detach().numpy()
+    np.testing.assert_allclose(scores, got.step_logits[0], atol=1e-5, rtol=0)
+
+
+def test_an_image_token_sees_what_comes_later_in_its_picture_and_nothing_else_does(seeing, codes):
+    def states(image: np.ndarray) -> tuple[torch.Tensor, int]:
+        words = vocabulary.words(tokenizer, WORDS[0])
+        row = words + vocabulary.images(image, 512)
+        ids, tables = (torch.from_numpy(a)[None] for a in (row.ids, row.tables))
+        with torch.inference_mode():
+            return seeing(ids, tables)[0], len(words)
+
+    tokenizer = small_tokenizer(512)
+    other = codes[0].copy()
+    other[200] = (other[200] + 1) % 512
+    (one, start), (two, _) = states(codes[0]), states(other)
+    moved = (one - two).abs().amax(-1)
+    assert (moved[:start] == 0).all() and (moved[start:] > 0).all()
 
 
 def test_the_words_kept_from_before_change_nothing(checkpoint, codes):

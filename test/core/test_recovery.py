@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from lapa_core import robot as robots
+from lapa_core.control.compose import Pose
 from lapa_core.sim.cell import Cell
 from lapa_core.sim.expert import Expert
 from lapa_core.sim.tasks import COVER, KNOCK, PUT, TASKS, training_trials
+from lapa_core.sim.ways import DOWN
 
 pytestmark = pytest.mark.sim
 
@@ -118,3 +120,45 @@ def test_past_help_is_known(cell: Cell) -> None:
     cell.sim.data.qpos[cell.sim.model.joint(cell.trial.target).qposadr[0]] += 0.3
     cell.act(cell.chunk(np.array([[0.0] * 7])))
     assert expert.hopeless()
+
+
+def asked_at(cell: Cell, beside_m: float, above_m: float) -> np.ndarray:
+    """What somebody new does beside and above where the thing is grasped."""
+    expert = anew(cell)
+    grasp = expert._plan[DOWN].goal
+    expert.disturbed()
+    aside = np.array([0.0, beside_m, above_m])
+    return expert.decide(Pose(grasp.xyz_m + aside, grasp.rotation))
+
+
+def test_what_is_done_in_the_air_follows_from_where_the_tool_is(cell: Cell) -> None:
+    """A way that also depends on what was done before looks, to a policy, like a coin toss."""
+    begin(cell, PUT)
+    rise = asked_at(cell, 0.02, 0.01)
+    assert rise[2] > 0.01 and abs(rise[1]) < 1e-9  # between the things: straight up
+    back = asked_at(cell, 0.03, 0.06)
+    assert back[1] < -0.01 and abs(back[2]) < 1e-9  # above them: over, and neither up nor down
+    far = asked_at(cell, 0.09, 0.06)
+    assert far[1] < -0.01 and far[2] > 0.005
+    for beside_m, above_m in ((0.015, 0.06), (0.02, 0.08), (0.01, 0.03), (0.0, 0.06)):
+        down = asked_at(cell, beside_m, above_m)
+        assert down[2] < -0.005
+        assert down[1] / down[2] == pytest.approx(beside_m / above_m)
+
+
+def test_the_way_down_is_seldom_straight(cell: Cell) -> None:
+    """Or a policy takes the place below the tool for that of the thing."""
+    aside = []
+    for number, trial in enumerate(training_trials(20, 12, task_names=(PUT,))):
+        cell.reset(trial, np.random.default_rng(number))
+        expert = Expert(cell.sim, "wx250s", trial.target, PUT, np.random.default_rng(number))
+        while expert.opening == 1.0 and not expert.done:
+            delta = expert.decide(cell.target)
+            if expert._at == DOWN:
+                goal = expert._plan[DOWN].goal
+                aside.append(np.linalg.norm((goal.xyz_m - cell.target.xyz_m)[:2]))
+                break
+            cell.act(cell.chunk(delta[None]))
+    assert len(aside) == 20
+    assert max(aside) < 0.04
+    assert np.quantile(aside, 0.4) > 0.005

@@ -142,8 +142,33 @@ def test_an_epoch_has_every_sample_once_and_the_next_another_order() -> None:
     assert not Feed(demos, made, augment=False).draw(0, 40).variants.any()
 
 
+def test_some_samples_have_words_that_nobody_has_heard() -> None:
+    from lapa_core.data.words import NOISY, Wordings
+
+    said = [WORDS[0]] * 600 + [WORDS[1]] * 400
+    words = Wordings(said, OTHERS, noise=0.3, seed=5)
+    clean = [WORDS[0], *OTHERS[WORDS[0]]], [WORDS[1]]
+    assert len(words.texts) == sum(map(len, clean)) + 2 * NOISY
+    assert [words.texts[i] for i in words.plain] == said
+    drawn = [words.texts[i] for i in words.draw(np.random.default_rng(0))]
+    for first, count, known in ((0, 600, clean[0]), (600, 400, clean[1])):
+        heard = sum(text in known for text in drawn[first : first + count])
+        assert abs(heard / count - 0.7) < 0.08
+        assert set(drawn[first : first + count]) >= set(known)
+    # Most words of a noisy one stay.
+    kept = [
+        np.mean([word in text.split() for word in known.split()])
+        for known, text in zip(said, drawn, strict=True)
+        if text not in (*clean[0], *clean[1])
+    ]
+    assert 0.5 < np.mean(kept) < 0.8 and min(kept) < 1.0
+    assert Wordings(said, OTHERS, noise=0.3, seed=5).texts == words.texts
+    assert Wordings(said, OTHERS, noise=0.3, seed=6).texts != words.texts
+    assert Wordings(said, OTHERS).texts == [*clean[0], *clean[1]]
+
+
 def test_an_error_in_the_feeding_thread_comes_out_where_it_is_used() -> None:
-    from lapa_core.train.feed import Prefetch
+    from lapa_core.train.prefetch import Prefetch
 
     def items() -> Any:
         yield 1
@@ -330,11 +355,24 @@ def test_training_stops_when_the_error_no_longer_falls(tmp_path: Path) -> None:
         validation_samples=4, log_every=50,
     )  # fmt: skip
     assert (ended.step, ended.best["step"]) == (6, 2)
-    assert "no smaller action error in 2 validations" in ended.ended
+    assert "no smaller error in 2 validations" in ended.ended
     more = {"steps": 10, "lr": 1e-12, "validate_every": 2, "validation_samples": 4}
     assert train(toy_demos(), tmp_path / "out", resume=True, patience=2, **more).step == 6
     ended = train(toy_demos(), tmp_path / "out", resume=True, patience=9, **more)
     assert (ended.step, ended.ended) == (10, "")
+
+
+def test_the_newest_weights_may_be_taken_though_others_erred_less(tmp_path: Path) -> None:
+    from lapa_core.model.checkpoint import Checkpoint
+
+    for take, updates in (("best", 2), ("last", 6)):
+        ended = train(
+            toy_demos(), tmp_path / take, steps=6, lr=1e-12, validate_every=2, take=take,
+            validation_samples=4, log_every=50,
+        )  # fmt: skip
+        assert (ended.step, ended.best["step"]) == (6, 2)
+        made = Checkpoint.from_pretrained(tmp_path / take)
+        assert f"{updates} updates" in made.interface.origin
 
 
 def test_without_validation_the_last_weights_are_saved(tmp_path: Path) -> None:

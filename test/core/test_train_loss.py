@@ -156,6 +156,21 @@ def test_scores_are_float32_under_autocast(model):
     assert (got.logits - exact).abs().max() < 0.05
 
 
+def test_an_axis_that_hardly_moves_counts_as_little_as_it_does(bins):
+    """Roll and pitch off by six times of what they move, the rest exact: still far from 1."""
+    rng = np.random.default_rng(1)
+    values = np.append(rng.uniform(-0.01, 0.01, (500, 6)), rng.integers(0, 2, (500, 1)), axis=1)
+    values[:, 3:5] *= 0.05
+    off = values.copy()
+    off[:, 3:5] += 0.0015
+    error = ActionError(bins)
+    tokens, said = bins.encode(values), bins.encode(off)
+    error.add(F.one_hot(torch.from_numpy(said), 256).numpy(), tokens, values)
+    moved = np.abs(values[:, 3:6] - np.median(values[:, 3:6], axis=0)).mean(axis=0)
+    assert (5 * moved[:2] < 0.0015).all()
+    assert error.summary()["relative"] == pytest.approx(2 * 0.0015 / moved.sum() / 3, rel=0.2)
+
+
 def test_error_of_perfect_and_of_constant_predictions(model, bins):
     """Exact tokens leave the bins' own error; the best constant has `relative` 1."""
     rng = np.random.default_rng(0)

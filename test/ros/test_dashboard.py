@@ -288,8 +288,12 @@ def test_the_grippers_slider_begins_where_the_gripper_is(
 ) -> None:
     """A slider at 1 would open a gripper that holds something, at the first touch."""
     label = f"{ARM} gripper"
-    wait_for(lambda: page.value(label, "disabled") is False, "the slider")
-    assert page.value(label) == 1.0, "as measured"
+
+    def shown() -> tuple[object, object]:
+        return page.value(label), page.value(label, "disabled")
+
+    # A page that has just come is told both in the order in which they were last set.
+    wait_for(lambda: shown() == (1.0, False), "the measured opening", seen=shown)
     setting.rest.opening.publish(Float64(data=0.1))
     wait_for(lambda: page.value(label) == 0.1, "the opening that was told")
     setting.rest.openings.clear()
@@ -346,8 +350,13 @@ def test_the_estop_is_confirmed_by_the_arm(setting: Setting, page: PageClient) -
     setting.rest.says("policy: following policy")
     page.key("escape")
     wait_for(lambda: page.shows("estop confirmed by the arm"), "the confirmation")
-    setting.rest.says("hold: disabled: call enable")
-    wait_for(lambda: not page.shows("estop confirmed"), "the word to go")
+
+    def reset() -> bool:
+        # Said again: an estop that was sent twice is confirmed twice, and may be the last word.
+        setting.rest.says("hold: disabled: call enable")
+        return not page.shows("estop confirmed")
+
+    wait_for(reset, "the word to go", poll_s=0.1)
 
 
 def test_the_estop_goes_out_while_the_node_is_busy(ros_context: None) -> None:

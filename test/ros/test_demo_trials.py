@@ -72,6 +72,7 @@ def test_there_are_trials_for_the_whole_time() -> None:
 
 @pytest.mark.torch
 @pytest.mark.sim
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_scene_is_tried_with_two_sentences(posing_checkpoint: Path, tmp_path: Path) -> None:
     """Each through the real nodes; the pair is finished although there is time for one alone."""

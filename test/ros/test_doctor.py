@@ -262,7 +262,11 @@ def xs_driver(tmp_path: Path, **parameters: object) -> Iterator[None]:
     [
         ({}, {}),
         ({"gripper_mode": "current"}, {"driver of wx250s: gripper": "'current'"}),
-        ({"profile_type": "velocity"}, {"driver of wx250s: arm": "profile_type: time"}),
+        pytest.param(
+            {"profile_type": "velocity"},
+            {"driver of wx250s: arm": "profile_type: time"},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_an_interbotix_driver_is_asked_how_it_is_set_up(

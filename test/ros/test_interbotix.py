@@ -213,7 +213,9 @@ def test_a_slow_driver_is_asked_nothing_while_it_moves(make_cell: CellMaker) -> 
         cell.check_manners()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM, signal.SIGKILL]
+)
 def test_the_end_of_the_arm_node_leaves_the_arm_standing(
     number: signal.Signals, make_cell: CellMaker
 ) -> None:

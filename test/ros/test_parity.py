@@ -54,7 +54,7 @@ def convert_golden(released: SimpleNamespace, folder: Path) -> Path:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("transport", ["raw", "compressed"])
+@pytest.mark.parametrize("transport", ["raw", pytest.param("compressed", marks=pytest.mark.slow)])
 def test_the_node_and_lapa_infer_agree(
     transport: str,
     ros_context: None,

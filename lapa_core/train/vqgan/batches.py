@@ -19,6 +19,7 @@ from torch import Tensor
 
 from lapa_core.data.augment import Augment, generator
 from lapa_core.data.images import MODEL_SIZE, normalise
+from lapa_core.train.vqgan.pieces import piece_weights
 from lapa_core.train.vqgan.pool import Background, PicturePool, foreground
 from lapa_core.types import ImageArray
 
@@ -60,7 +61,8 @@ class PictureBatch:
     Attributes:
         stage: what for.
         pixels: (B, S, S, 3) float32 -1 .. 1; parts for the encoder, whole ones for the decoder.
-        behind: the same of their backgrounds; a picture's own pixels where its camera moves.
+        weights: (B, S, S) float32, of each pixel's foreground, as `pieces.piece_weights`; 0 where
+            its camera moves.
         fixed: (B,) whether the camera stands still.
         corners: (B, 2) row and column, in cells, of the part to be drawn by the decoder.
         pictures: (B,) numbers of the pictures in the pool.
@@ -68,7 +70,7 @@ class PictureBatch:
 
     stage: Stage
     pixels: Tensor
-    behind: Tensor
+    weights: Tensor
     fixed: Tensor
     corners: Tensor
     pictures: Tensor
@@ -79,7 +81,7 @@ class PictureBatch:
 
     def to(self, device: Any) -> PictureBatch:
         """The same on a device."""
-        names = ("pixels", "behind", "fixed", "corners", "pictures")
+        names = ("pixels", "weights", "fixed", "corners", "pictures")
         return PictureBatch(self.stage, *(getattr(self, n).to(device) for n in names))
 
 
@@ -129,11 +131,10 @@ class PictureFeed:
                     (self._cut(picture, at), self._cut(behind, at))
                     for (picture, behind), at in zip(looks, corners, strict=True)
                 ]
-        pixels, behind = (
-            torch.from_numpy(normalise(np.stack([look[i] for look in looks]))) for i in (0, 1)
-        )
+        pixels = torch.from_numpy(normalise(np.stack([picture for picture, _ in looks])))
+        weights = torch.from_numpy(np.stack([piece_weights(*look) for look in looks]))
         others = (torch.tensor(fixed), torch.from_numpy(corners), torch.from_numpy(drawn))
-        return PictureBatch(stage, pixels, behind, *others)
+        return PictureBatch(stage, pixels, weights, *others)
 
     def blame(self, batch: PictureBatch) -> str:
         """What it is made of, for a message."""

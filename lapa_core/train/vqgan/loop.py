@@ -21,7 +21,7 @@ from torch import Tensor
 from lapa_core.errors import TrainingError
 from lapa_core.train import optimizer as optimizers
 from lapa_core.train import state
-from lapa_core.train.feed import Prefetch
+from lapa_core.train.prefetch import Prefetch
 from lapa_core.train.progress import Journal
 from lapa_core.train.state import States
 from lapa_core.train.vqgan.batches import PictureBatch, PictureFeed, Stage

@@ -4,7 +4,8 @@
 
 First encoder and codebook, with a light head that draws half-size pictures and is thrown away
 later: the decoder itself would cost most of an update. Then the decoder, of codes that no longer
-change. What is small would not survive a plain loss, so foreground weighs most.
+change. What is small would not survive a plain loss, so foreground weighs most, each piece of it
+alike.
 
 B pictures, h w cells, D width of a code.
 """
@@ -22,7 +23,6 @@ from lapa_core.errors import ConfigError
 from lapa_core.model.configuration import VqganConfig
 from lapa_core.model.vqgan import ResBlock, Vqgan
 from lapa_core.train.vqgan.batches import PictureBatch
-from lapa_core.train.vqgan.pool import LEVELS
 from lapa_core.train.vqgan.quantiser import MovingCodebooks
 
 SCALE = 127.5  # levels of 0 .. 255 in one unit of -1 .. 1
@@ -31,17 +31,17 @@ SCALE = 127.5  # levels of 0 .. 255 in one unit of -1 .. 1
 ANY, FOREGROUND, BESIDE, UNKNOWN = 0.1, 1.0, 0.3, 0.3
 SQUARED = 2.0  # weight of squared differences beside absolute ones
 COMMITMENT = 0.025  # of a latent's squared distance from its code
-_HEAD = 128  # channels of the light head
+_HEAD, _FINE = 128, 64  # channels of the light head, at one and at half a cell
 
 
 def cell_size(config: VqganConfig) -> int:
     """Width in pixels of what one code stands for; a `ConfigError` if it is less than two."""
-    cell = 2 ** (len(config.channel_mult) - 1)
+    cell = config.cell_px
     if cell < 2:
         raise ConfigError(
             f"a VQGAN of one level (channel_mult {config.channel_mult}) has no cells"
         )
-    return int(cell)
+    return cell
 
 
 class Head(nn.Module):
@@ -50,14 +50,21 @@ class Head(nn.Module):
     def __init__(self, config: VqganConfig) -> None:
         super().__init__()
         factor = cell_size(config) // 2
-        self.first = nn.Conv2d(config.quantized_embed_dim, _HEAD, 1)
-        self.blocks = nn.Sequential(ResBlock(_HEAD, _HEAD, 8), ResBlock(_HEAD, _HEAD, 8))
-        self.last = nn.Conv2d(_HEAD, 3 * factor * factor, 1)
-        self.shuffle = nn.PixelShuffle(factor)
+        finer = 2 if factor % 2 == 0 else 1
+        self.layers = nn.Sequential(
+            nn.Conv2d(config.quantized_embed_dim, _HEAD, 1),
+            ResBlock(_HEAD, _HEAD, 8),
+            ResBlock(_HEAD, _HEAD, 8),
+            nn.Conv2d(_HEAD, _FINE * finer**2, 1),
+            nn.PixelShuffle(finer),
+            ResBlock(_FINE, _FINE, 8),
+            nn.Conv2d(_FINE, 3 * (factor // finer) ** 2, 1),
+            nn.PixelShuffle(factor // finer),
+        )
 
     def forward(self, z: Tensor) -> Tensor:
         """Draw."""
-        drawn: Tensor = self.shuffle(self.last(self.blocks(self.first(z))))
+        drawn: Tensor = self.layers(z)
         return drawn
 
 
@@ -68,7 +75,8 @@ class Update:
     Attributes:
         loss: to be minimised.
         commitment: mean squared distance of a latent from its code; nan without codes.
-        foreground: mean squared error of the foreground, of pixels in -1 .. 1; nan without any.
+        foreground: mean squared error of the foreground, by its weights, of pixels in -1 .. 1;
+            nan without any.
         cells, codes: (n, D) latents and (n, P) their codes' parts; None where the codebook stays.
     """
 
@@ -117,10 +125,9 @@ class Trainee(nn.Module):
             commitment = (z - entry).square().sum(-1).mean()
             passed, loss = z + (entry - z).detach(), COMMITMENT * commitment
         drawn = self.head(passed.permute(0, 3, 1, 2))
-        wanted, behind = (
-            F.avg_pool2d(p.permute(0, 3, 1, 2), 2) for p in (batch.pixels, batch.behind)
-        )
-        drawing, error = drawing_loss(drawn, wanted, behind, batch.fixed, reach=2)
+        wanted = F.avg_pool2d(pixels, 2)
+        weights = F.avg_pool2d(batch.weights[:, None], 2)
+        drawing, error = drawing_loss(drawn, wanted, weights, batch.fixed, reach=2)
         return Update(loss + drawing, commitment.detach(), error, cells, codes)
 
     def decoder_update(self, batch: PictureBatch, products: torch.autocast, part: int) -> Update:
@@ -129,17 +136,17 @@ class Trainee(nn.Module):
             codes = self.vqgan.encode(batch.pixels)
         side = round(codes.shape[1] ** 0.5)
         grids = codes.unflatten(1, (side, side))
-        wanted, behind = (p.permute(0, 3, 1, 2) for p in (batch.pixels, batch.behind))
+        wanted, weights = batch.pixels.permute(0, 3, 1, 2), batch.weights[:, None]
         if not batch.stage.whole:
             corners = batch.corners.tolist()
             grids = torch.stack(
                 [g[r : r + part, c : c + part] for g, (r, c) in zip(grids, corners, strict=True)]
             )
-            wanted, behind = (_parts(p, corners, part, self.cell) for p in (wanted, behind))
+            wanted, weights = (_parts(p, corners, part, self.cell) for p in (wanted, weights))
         z = self.vqgan.entries(grids).permute(0, 3, 1, 2)
         with products:
             drawn = self.vqgan.decoder(self.vqgan.post_quant_conv(z))
-        loss, error = drawing_loss(drawn.float(), wanted, behind, batch.fixed, reach=4)
+        loss, error = drawing_loss(drawn.float(), wanted, weights, batch.fixed, reach=4)
         return Update(loss, torch.full((), torch.nan), error)
 
 
@@ -154,28 +161,24 @@ def _parts(pictures: Tensor, corners: list[list[int]], part: int, cell: int) -> 
 
 
 def drawing_loss(
-    drawn: Tensor, wanted: Tensor, behind: Tensor, fixed: Tensor, reach: int
+    drawn: Tensor, wanted: Tensor, weights: Tensor, fixed: Tensor, reach: int
 ) -> tuple[Tensor, Tensor]:
     """How far (B, 3, H, W) pictures in -1 .. 1 are from what they should be.
 
     Args:
-        behind: backgrounds, which tell what is foreground.
-        fixed: (B,) whether they do.
+        weights: (B, 1, H, W) 0 .. 1 of the foreground.
+        fixed: (B,) whether they tell what is foreground.
         reach: pixels that count as beside the foreground.
 
     Returns:
-        the weighted loss, and the mean squared error of the foreground, nan where there is none.
+        the weighted loss, and the mean squared error of the foreground, each pixel by its weight;
+        nan where there is none.
     """
-    there = foreground_mask(wanted, behind) & fixed[:, None, None, None]
-    near = F.max_pool2d(there.float(), 2 * reach + 1, 1, reach)
-    weight = ANY + FOREGROUND * there + BESIDE * near
+    near = F.max_pool2d(weights, 2 * reach + 1, 1, reach)
+    weight = ANY + FOREGROUND * weights + BESIDE * near
     weight = torch.where(fixed[:, None, None, None], weight, UNKNOWN)
     difference = drawn - wanted
     each = (difference.abs() + SQUARED * difference.square()).mean(1, keepdim=True)
     squared = difference.detach().square().mean(1, keepdim=True)
-    return (each * weight).sum() / weight.sum(), squared[there].mean()
-
-
-def foreground_mask(wanted: Tensor, behind: Tensor) -> Tensor:
-    """(B, 1, H, W) where pictures differ from their backgrounds."""
-    return (wanted - behind).abs().amax(1, keepdim=True) > LEVELS / SCALE
+    counted = torch.where(fixed[:, None, None, None], weights, 0.0)
+    return (each * weight).sum() / weight.sum(), (squared * counted).sum() / counted.sum()

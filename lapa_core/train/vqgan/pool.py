@@ -137,7 +137,8 @@ class PicturePool:
 
 def foreground(picture: ImageArray, behind: ImageArray) -> NDArray[np.bool_]:
     """(H, W) where a picture differs from what is behind it."""
-    return np.asarray(cv2.absdiff(picture, behind).max(axis=-1) > LEVELS)
+    red, green, blue = cv2.split(cv2.absdiff(picture, behind))  # `max(axis=-1)` is slow
+    return np.asarray(cv2.max(cv2.max(red, green), blue) > LEVELS)
 
 
 def spread(count: int, wanted: int) -> IntArray:

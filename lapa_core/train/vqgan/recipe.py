@@ -22,7 +22,7 @@ from lapa_core.errors import ConfigError
 from lapa_core.model.checkpoint import check_device, staged, without_progress_bars
 from lapa_core.model.vqgan import Vqgan
 from lapa_core.policy.allocator import keep_freed_memory
-from lapa_core.train.placing import interrupts, named_faults
+from lapa_core.train.placing import interrupts, named_faults, products_type
 from lapa_core.train.progress import Journal
 from lapa_core.train.state import States
 from lapa_core.train.vqgan.batches import PictureFeed
@@ -77,7 +77,8 @@ def pretrain(
         torch.set_num_threads(options.threads)
     if torch.device(device).type == "cpu":
         keep_freed_memory()
-    options = replace(options, precision=_precision(options.precision, device))
+    precision = products_type(options.precision, torch.device(device))
+    options = replace(options, precision=precision)
     learn, held = pool.split(options.held)
     backgrounds = learn.backgrounds(moving)
     say(f"{len(learn)} pictures to learn from, {len(held)} held back")
@@ -90,13 +91,7 @@ def pretrain(
         "moving": [b.camera for b in backgrounds if not b.fixed],
         "sizes": _sizes(vqgan),
     }
-    states = States(output.with_name(output.name + ".run"))
-    if output.exists() and not is_vqgan(output):
-        raise ConfigError(f"{output} exists and is no VQGAN; choose another --output")
-    states.refuse_unless(resume)
-    known = states.facts()
-    wrong = options.differences(known["options"]) if known else []
-    states.open(facts, wrong, ("source", "data", "moving", "sizes"))
+    states = _open(output, options, facts, resume)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         trainee = Trainee(vqgan.to(device)).to(device)
@@ -110,6 +105,24 @@ def pretrain(
     verdict = judge(vqgan, held, backgrounds)
     _save(vqgan, output, {**facts, "updates": standing.step, "verdict": verdict.to_json()})
     return verdict
+
+
+def _open(
+    output: Path, options: TokenizerOptions, facts: Mapping[str, Any], resume: bool
+) -> States:
+    """The run's own folder.
+
+    Raises:
+        ConfigError: `output` is something else, or of another run.
+    """
+    states = States(output.with_name(output.name + ".run"))
+    if output.exists() and not is_vqgan(output):
+        raise ConfigError(f"{output} exists and is no VQGAN; choose another --output")
+    states.refuse_unless(resume)
+    known = states.facts()
+    wrong = options.differences(known["options"]) if known else []
+    states.open(facts, wrong, ("source", "data", "moving", "sizes"))
+    return states
 
 
 def _train(
@@ -156,16 +169,6 @@ def _save(vqgan: Vqgan, output: Path, facts: Mapping[str, Any]) -> None:
 def _sizes(vqgan: Vqgan) -> dict[str, Any]:
     names = (
         "hidden_channels", "channel_mult", "num_res_blocks", "num_channels", "z_channels",
-        "num_embeddings", "quantized_embed_dim", "num_groups", "code_parts",
+        "num_embeddings", "quantized_embed_dim", "num_groups", "code_parts", "patch",
     )  # fmt: skip
     return {name: getattr(vqgan.config, name) for name in names}
-
-
-def _precision(wanted: str, device: str) -> str:
-    """The type of products on this machine."""
-    if wanted != "auto":
-        return wanted
-    if torch.device(device).type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # as of torch 2.5
-    return "bfloat16" if known is not None and known() else "float32"
