@@ -1,0 +1,105 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""Footage -> a latent action quantiser: the recipe of `lapa pretrain laq` on the loop.
+
+OUT holds the weights with the least error on the clips held back, and what is to be said of them.
+Beside it OUT.run holds states to resume from, metrics and curves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from lapa_core.errors import ConfigError
+from lapa_core.model.laq import Laq
+from lapa_core.policy.allocator import keep_freed_memory
+from lapa_core.train import loop
+from lapa_core.train.laq.footage import Footage
+from lapa_core.train.laq.options import STEADY, LaqOptions
+from lapa_core.train.laq.task import CONFIG, LearnChanges
+from lapa_core.train.placing import make_accelerator, products_type
+from lapa_core.train.presets import TrainOptions
+from lapa_core.train.state import States
+from lapa_core.train.task import Standing
+
+
+def pretrain(
+    model: Laq,
+    footage: Footage,
+    output: Path,
+    options: TrainOptions,
+    codes: LaqOptions,
+    *,
+    source: str = "",
+    resume: bool = False,
+    accelerator: Accelerator | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Standing:
+    """Train a latent action quantiser.
+
+    Args:
+        model: its sizes; it is trained itself.
+        footage: pairs; a share of its clips is held back.
+        output: folder of the model.
+        options, codes: of the loop, and of the codes.
+        source: where the weights come from; empty where they are random.
+        resume: go on from the newest state of `output`'s run, if there is one.
+        accelerator: this process' device and the others'; None makes one.
+        say: told what a person should know, in the first process.
+
+    Returns:
+        how far it came, with the errors of the best validation.
+
+    Raises:
+        TrainingError, DataError, ConfigError: in one line what is wrong; what was saved before is
+            as it was.
+    """
+    accelerator = accelerator or make_accelerator()
+    options = replace(options, precision=products_type(options.precision, accelerator.device))
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
+    if codes.quantiser == STEADY and not source and codes.begin >= options.steps:
+        raise ConfigError(f"codes begin after {codes.begin} updates, and there are "
+                          f"{options.steps}: fewer --begin, or more --steps")  # fmt: skip
+    learn, held = footage.split(options.validation, options.seed)
+    facts = {
+        "options": asdict(options), "codes": asdict(codes), "start": source,
+        "data": footage.fingerprint(), "sizes": model.config.to_diff_dict(),
+    }  # fmt: skip
+    states = States(
+        output.with_name(output.name + ".run"), options.keep, accelerator.process_index,
+        accelerator.num_processes,
+    )  # fmt: skip
+    if accelerator.is_main_process:
+        if output.exists() and not is_laq(output):
+            raise ConfigError(f"{output} exists and is no LAQ; choose another --output")
+        if source and output.exists() and output.resolve() == Path(source).resolve():
+            raise ConfigError(f"{output} is what the training begins with, and would change under "
+                              "it; choose another --output")  # fmt: skip
+        states.refuse_unless(resume)
+        known = states.facts()
+        wrong = options.differences(known["options"]) if known else []
+        states.open(facts, wrong, ("codes", "start", "data", "sizes"))
+        say(f"{len(learn)} pairs to learn from, {len(held)} held back")
+    accelerator.wait_for_everyone()
+    task = LearnChanges(
+        model, learn, held, output, options, codes, accelerator, facts, bool(source)
+    )
+    return loop.train(task, options, states, accelerator, facts, resume=resume)
+
+
+def is_laq(folder: Path) -> bool:
+    """Whether a folder holds a LAQ."""
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and config.get("model_type") == "lapa_laq"

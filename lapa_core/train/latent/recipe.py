@@ -1,0 +1,238 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""Shards -> a latent model: the recipe of `lapa pretrain latent` on the loop.
+
+OUT is the checkpoint with the least validation error so far, which `lapa finetune --from` takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import nn
+
+from lapa_core.errors import CheckpointError, DataError
+from lapa_core.model.checkpoint import DTYPES, Checkpoint
+from lapa_core.model.interface import UNSTATED, Interface
+from lapa_core.policy.allocator import keep_freed_memory
+from lapa_core.train import adapters, loop
+from lapa_core.train.curves import Panels
+from lapa_core.train.examples import Batch
+from lapa_core.train.finetune import check_output
+from lapa_core.train.latent.feed import Drawn, LatentFeed, sayable
+from lapa_core.train.latent.shards import Corpus
+from lapa_core.train.loss import TEXT_WEIGHT, Objective
+from lapa_core.train.placing import make_accelerator, products_type
+from lapa_core.train.presets import TrainOptions
+from lapa_core.train.reading import learn_to_read
+from lapa_core.train.start import Start
+from lapa_core.train.state import States
+from lapa_core.train.task import Standing, Task
+
+PANELS: Panels = (
+    ("loss", ("train/loss", "validation/loss"), "nats a code"),
+    ("of guessing by frequency", ("validation/relative",), "loss"),
+    ("codes right", ("train/token_accuracy", "validation/accuracy"), "share"),
+    ("words", ("train/loss_text",), "nats a token"),
+    ("speed", ("train/tokens_per_s",), "tokens/s"),
+    ("learning rate, gradient", ("train/lr", "train/gradient_norm"), ""),
+)
+
+
+class LearnLatents(Task):
+    """The task of telling latent actions from a picture and words."""
+
+    panels = PANELS
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        learn: Corpus,
+        held: Corpus,
+        output: Path,
+        options: TrainOptions,
+        accelerator: Accelerator,
+        clean: bool,
+        text_weight: float,
+    ) -> None:
+        self.checkpoint, self.output, self.options = checkpoint, output, options
+        self._accelerator = accelerator
+        self.trainee = Objective(checkpoint.lapa, "latent", clean=clean, text_weight=text_weight)
+        codes = checkpoint.vqgan.num_codes
+        self.feed = LatentFeed(
+            learn, checkpoint.tokenizer, codes, word_noise=options.word_noise,
+            pad_to=options.pad_to, seed=options.seed,
+        )  # fmt: skip
+        self._held = LatentFeed(held, checkpoint.tokenizer, codes) if len(held) else None
+        self._guess = frequency_loss(learn, held, int(checkpoint.lapa.config.latent_vocab_size))
+
+    def read(self, say: Callable[[str], None]) -> None:
+        """The stage before the first update, for new weights; all processes do the same."""
+        made, device = self.checkpoint, self._accelerator.device
+        made.lapa.to(device)
+        learn_to_read(made.lapa, made.vqgan, self.feed, self.options, device, say)
+        made.vqgan.to("cpu")
+
+    def _share(self, number: int, rank: int, world: int) -> Drawn:
+        drawn = self.feed.draw(number, self.options.batch * world)
+        count = len(drawn.samples) // world * world
+        if not count:
+            raise DataError(f"{len(self.feed)} examples are not enough for {world} processes")
+        mine = slice(rank, count, world)
+        return Drawn(drawn.samples[mine], drawn.wordings[mine])
+
+    def batch(self, number: int, rank: int, world: int) -> Batch:
+        """A process' part of batch `number`."""
+        return self.feed.batch(self._share(number, rank, world))
+
+    def blame(self, number: int, rank: int, world: int) -> str:
+        """The clips of that batch."""
+        names = self.feed.clips(self._share(number, rank, world))
+        return f"clips {', '.join(names[:5])}" + f" and {len(names) - 5} more" * (len(names) > 5)
+
+    @torch.no_grad()
+    def validate(self, module: nn.Module, accelerator: Accelerator) -> dict[str, float] | None:
+        """Loss and share of right codes on the clips held back, after true codes."""
+        if self._held is None:
+            return None
+        rank, world = accelerator.process_index, accelerator.num_processes
+        count = min(self.options.validation_samples, len(self._held))
+        chosen = np.linspace(0, len(self._held) - 1, count).round().astype(np.int64)
+        found = []
+        size = self.options.batch
+        for begin in range(0, count, size * world):  # as often in each process
+            mine = chosen[begin : begin + size * world][rank::world]
+            count_for = len(mine)
+            mine = mine if count_for else chosen[:1]  # asked, as all are, and not counted
+            batch = self._held.batch(self._held.in_order(mine)).to(accelerator.device)
+            losses = module(batch)
+            right = float(losses.correct) / max(float(losses.counted), 1.0)
+            found.append((count_for, float(losses.parts["latent"]), right))
+        parts = np.array(gather_object(found) if world > 1 else found)
+        loss = float(np.average(parts[:, 1], weights=parts[:, 0]))
+        right = float(np.average(parts[:, 2], weights=parts[:, 0]))
+        return {"loss": loss, "accuracy": right, "relative": loss / self._guess}
+
+    def told(self, errors: Mapping[str, float]) -> str:
+        """Codes that are right, and the loss beside that of guessing."""
+        return (
+            f"codes right {100 * errors['accuracy']:.1f} %, loss {errors['loss']:.3f}, "
+            f"{errors['relative']:.2f} of guessing by frequency"
+        )
+
+    def export(self, step: int, errors: Mapping[str, float]) -> None:
+        """Write the checkpoint; all processes give their shards, the first one writes."""
+        lapa, first = self.trainee.model, self._accelerator.is_main_process
+        weights = {}
+        for name, tensor in adapters.merged(lapa, DTYPES[self.options.save_type]):
+            if first:
+                weights[name] = tensor
+        if not first:
+            return
+        origin = f"{self.checkpoint.interface.origin}, {step} updates"
+        replace(
+            self.checkpoint,
+            lapa=adapters.plain(lapa.config, weights),
+            interface=replace(self.checkpoint.interface, origin=origin),
+            statistics={"validation": dict(errors)},
+        ).save_pretrained(self.output)
+
+
+def frequency_loss(learn: Corpus, held: Corpus, size: int) -> float:
+    """Mean loss [nats a code] of guessing each place's codes as often as they are there."""
+    judged = held if len(held) else learn
+    total = 0.0
+    for place in range(learn.latent.shape[1]):
+        counts = np.bincount(learn.latent[:, place], minlength=size) + 1.0
+        total -= float(np.log(counts / counts.sum())[judged.latent[:, place]].mean())
+    return max(total / learn.latent.shape[1], 1e-9)
+
+
+def pretrain(
+    start: Start,
+    corpus: Corpus,
+    output: Path,
+    options: TrainOptions,
+    *,
+    clean: bool = False,
+    text_weight: float = TEXT_WEIGHT,
+    resume: bool = False,
+    accelerator: Accelerator | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Standing:
+    """Train a latent model.
+
+    Args:
+        start: whose weights to begin with; they are used up.
+        corpus: a share of its clips is held back.
+        output: checkpoint folder.
+        options: of the loop.
+        clean, text_weight: as of `loss.latent_loss`.
+        resume: go on from the newest state of `output`'s run, if there is one.
+        accelerator: this process' device and the others'; None makes one.
+        say: told what a person should know, in the first process.
+
+    Returns:
+        how far it came, with the errors of the best validation.
+
+    Raises:
+        TrainingError, DataError, CheckpointError, ConfigError: in one line what is wrong; what
+            was saved before is as it was.
+    """
+    accelerator = accelerator or make_accelerator()
+    options = replace(options, precision=products_type(options.precision, accelerator.device))
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
+    torch.manual_seed(options.seed + accelerator.process_index)
+    whole, corpus = corpus, sayable(corpus, start.tokenizer)
+    learn, held = corpus.split(options.validation, options.seed)
+    facts: dict[str, Any] = {
+        "options": asdict(options), "start": start.name, "data": corpus.fingerprint(),
+        "loss": [clean, text_weight],
+    }  # fmt: skip
+    states = States(
+        output.with_name(output.name + ".run"), options.keep, accelerator.process_index,
+        accelerator.num_processes,
+    )  # fmt: skip
+    if accelerator.is_main_process:
+        check_output(output, start.name, resume)
+        known = states.facts()
+        wrong = options.differences(known["options"]) if known else []
+        states.open(facts, wrong, ("start", "data", "loss"))
+        if long := len(whole) - len(corpus):
+            say(f"{long} examples are left out: their instruction is too long for a prompt")
+        say(f"{len(learn)} examples to learn from, {len(held)} held back")
+    accelerator.wait_for_everyone()
+    checkpoint = _ready(start, corpus, options)
+    words = text_weight > 0
+    adapters.adapt(checkpoint.lapa, options, accelerator.device, "latent", words)
+    task = LearnLatents(checkpoint, learn, held, output, options, accelerator, clean, text_weight)
+    begins = not (resume and states.facts())
+    if options.read_steps and begins and start.interface is None:
+        task.read(say if accelerator.is_main_process else lambda _: None)
+    return loop.train(task, options, states, accelerator, facts, resume=resume)
+
+
+def _ready(start: Start, corpus: Corpus, options: TrainOptions) -> Checkpoint:
+    """The checkpoint that training then only changes the weights of."""
+    rows = int(start.lapa.config.latent_vocab_size)
+    if (most := int(corpus.latent.max()) + 1) > rows:
+        raise CheckpointError(f"{start.name} knows {rows} latent codes, the shards have {most}")
+    interface = Interface(
+        kind="latent", robot=UNSTATED, dimensions=(), cameras=("video",), step_time_s=1.0,
+        chunk_length=1, num_tokens=corpus.latent.shape[1], center_crop=corpus.center_crop,
+        trained=True, gripper=UNSTATED,
+        origin=f"{Path(start.name).name}, pretrained on {len(corpus)} latent actions of "
+        f"{len(corpus.clips)} clips",
+    )  # fmt: skip
+    lapa = start.lapa.to(DTYPES[options.weights])
+    return Checkpoint(interface, lapa, start.vqgan, start.tokenizer)
