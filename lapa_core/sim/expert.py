@@ -12,11 +12,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from lapa_core.control.compose import Pose, difference
+from lapa_core.control.compose import Pose
 from lapa_core.sim import recovery, tasks
 from lapa_core.sim.look import Look
 from lapa_core.sim.simulation import Simulation
-from lapa_core.sim.ways import DOWN, GO, GRASP, RELEASE, TRAVEL_M, Waypoint, Ways
+from lapa_core.sim.ways import DOWN, GO, GRASP, LOWER, RELEASE, TRAVEL_M, Waypoint, Ways
 from lapa_core.types import FloatArray
 
 STEP_SHARE = 0.8  # of the robot file's largest step
@@ -99,7 +99,7 @@ class Expert:
             else:
                 self._at += 1
                 self._begin()
-        delta = difference(target, self._goal.goal)
+        delta = self._goal.towards(target)
         self._wait -= self._goal.reached_from(target)
         bound = np.repeat([self._arm.max_translation_m, self._arm.max_rotation_rad], 3)
         ratio = float(np.max(np.abs(delta) / (STEP_SHARE * bound)))
@@ -109,6 +109,8 @@ class Expert:
         """Whether the next waypoint may be made for."""
         if self._at == 0:
             return self._plan[DOWN].below(target)
+        if self._at == GO and self._task == tasks.COVER:
+            return self._plan[LOWER].below(target)
         return self._goal.reached_from(target)
 
     def _resume(self, target: Pose) -> None:

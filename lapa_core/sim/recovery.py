@@ -133,7 +133,9 @@ def _carry(plan: list[Waypoint], look: Look, task: str, target: Pose) -> Place:
         plan = _cup_over(plan, look)
         # With its rim below the top the thing is in it: up would be no way to correct that.
         low = target.xyz_m[2] - plan[LOWER].goal.xyz_m[2] < look.height_m
-        slack_m = IN_PASSING_M if low else NEAR_M
+        if not low and plan[LOWER].below(target):
+            return Place(plan, LOWER)
+        slack_m = IN_PASSING_M if low else 0.0
     if plan[LOWER].across(target, slack_m):
         return Place(plan, LOWER)
     if target.xyz_m[2] > plan[LIFT].goal.xyz_m[2] - plan[LIFT].near_m:

@@ -45,6 +45,9 @@ RAD_PER_M = 12.0  # 12 mm are worth 8 degrees
 # seen tools come down straight above their place alone takes the place below the tool for it.
 # Of what it is wide at 9 cm, 27 mm, a straight way leaves 5 mm where the fingers reach a top.
 FUNNEL = 0.3  # half its width as a share of the height above its end
+# A cup over a thing has less room: it must be above the thing before its rim reaches the top, and
+# comes down in a wider funnel until then.
+CUP_FUNNEL, RIM_CLEAR_M = 0.8, 0.01
 TURNED_RAD = 0.2  # so far turned, at least, a way is still begun; it turns on the way
 
 
@@ -57,12 +60,26 @@ class Waypoint:
         opening: what the gripper is told on the way there.
         wait: steps to stay there.
         near_m: from here it counts as reached.
+        clear_m: so far above it nothing is in the way yet; below that the way is straight down.
+        funnel: half the width, as a share of the height above that, of where the way down begins.
+        slack_m: half the width where that is less.
     """
 
     goal: Pose
     opening: float
     near_m: float = IN_PASSING_M
     wait: int = 0
+    clear_m: float = 0.0
+    funnel: float = FUNNEL
+    slack_m: float = IN_PASSING_M
+
+    def towards(self, pose: Pose) -> FloatArray:
+        """(6,) what is left to go: first to above it where that is still clear."""
+        over_m = float(pose.xyz_m[2] - self.goal.xyz_m[2]) - self.clear_m
+        if not self.clear_m or over_m <= 0 or self.across(pose, self.near_m):
+            return difference(pose, self.goal)
+        above = self.goal.xyz_m + np.array([0.0, 0.0, self.clear_m])
+        return difference(pose, Pose(above, self.goal.rotation))
 
     def reached_from(self, pose: Pose) -> bool:
         """Whether a pose is near enough."""
@@ -72,8 +89,8 @@ class Waypoint:
 
     def below(self, pose: Pose) -> bool:
         """Whether a pose is in the funnel above it, or beside it."""
-        height_m = float(pose.xyz_m[2] - self.goal.xyz_m[2])
-        return self.across(pose, max(IN_PASSING_M, FUNNEL * height_m))
+        height_m = float(pose.xyz_m[2] - self.goal.xyz_m[2]) - self.clear_m
+        return self.across(pose, max(self.slack_m, self.funnel * height_m))
 
     def across(self, pose: Pose, near_m: float) -> bool:
         """Whether a pose would be near if it were as high."""
@@ -127,7 +144,7 @@ class Ways:
             grasp_m = max(GRASP_M, self._thing.height_m - GRASP_M)
             yaw = self._across(thing.rotation)
         heights = (self._travel_m, grasp_m, grasp_m + ABOVE_BIN_M)
-        yield from self._carried(thing.xyz_m[:2], to, yaw, heights, IN_PASSING_M, IN_PASSING_M)
+        yield from self._carried(thing.xyz_m[:2], to, yaw, heights)
 
     def _cover(self) -> Iterator[Waypoint]:
         assert self._cup is not None
@@ -135,7 +152,13 @@ class Ways:
         cup, to = poses[CUP], poses[self._thing.name].xyz_m[:2]
         heights = (CARRY_M, self._cup.hold_m, self._cup.hold_m)
         yaw = self._across(cup.rotation)
-        yield from self._carried(cup.xyz_m[:2], to, yaw, heights, NEAR_M, EXACT_M)
+        for place, waypoint in enumerate(self._carried(cup.xyz_m[:2], to, yaw, heights)):
+            if place == LOWER:
+                clear_m = self._thing.height_m + RIM_CLEAR_M
+                waypoint = replace(
+                    waypoint, near_m=EXACT_M, clear_m=clear_m, funnel=CUP_FUNNEL, slack_m=NEAR_M
+                )
+            yield waypoint
 
     def _carried(
         self,
@@ -143,8 +166,6 @@ class Ways:
         to: FloatArray,
         yaw: float,
         heights: tuple[float, float, float],
-        above_m: float,
-        near_m: float,
     ) -> Iterator[Waypoint]:
         """Take something at one place and leave it at another.
 
@@ -152,15 +173,14 @@ class Ways:
             at, to: (2,) the places, in the world.
             yaw: of the tool.
             heights: of travel, grasp and release.
-            above_m, near_m: how near it must be when it is let down, and when it is let go.
         """
         travel, grasp, release = heights
         yield Waypoint(self._goal_at(at, travel, yaw), OPEN)
         yield Waypoint(self._goal_at(at, grasp, yaw), OPEN, NEAR_M)
         yield Waypoint(self._goal_at(at, grasp, yaw), CLOSED, wait=GRIP_STEPS)
         yield Waypoint(self._goal_at(at, travel, yaw), CLOSED)
-        yield Waypoint(self._goal_at(to, travel, yaw), CLOSED, above_m)
-        yield Waypoint(self._goal_at(to, release, yaw), CLOSED, near_m)
+        yield Waypoint(self._goal_at(to, travel, yaw), CLOSED)
+        yield Waypoint(self._goal_at(to, release, yaw), CLOSED)
         yield Waypoint(self._goal_at(to, release, yaw), OPEN, wait=GRIP_STEPS)
         yield Waypoint(self._goal_at(to, travel, yaw), OPEN)
 
