@@ -68,7 +68,7 @@ def made(number: int) -> Demo:
     actions[:, 6] = chance.integers(0, 2, STEPS)
     return Demo(
         name=f"e{number}",
-        codes=chance.integers(0, 512, (VARIANTS, STEPS, 1, 256)).astype(np.uint16),
+        codes=chance.integers(0, 512, (VARIANTS, STEPS, 1, 256)).astype(np.uint32),
         actions=actions,
         state=np.empty((STEPS, 0)),
         index=np.arange(STEPS),

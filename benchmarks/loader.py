@@ -131,7 +131,7 @@ def _in_memory(dimensions: tuple[str, ...]) -> DemoSet:
     for i in range(STEPS // 100):
         steps = rng.laplace(0, 0.006, (100, len(dimensions)))
         steps[:, 6] = np.arange(100) < 50
-        codes = rng.integers(0, 512, (4, 100, 1, 256), dtype=np.uint16)
+        codes = rng.integers(0, 512, (4, 100, 1, 256), dtype=np.uint32)
         said, who = (words[i % 4],) * 100, ("teleop",) * 100
         demos.append(Demo(f"e{i}", codes, steps, np.zeros((100, 0)), np.arange(100), said, who))
     return DemoSet("wx250s", dimensions, ("front",), (), 0.2, "open_is_one", tuple(demos))

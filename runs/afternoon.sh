@@ -20,7 +20,7 @@ step "inspect them"
 $lapa inspect "$work/recorded/episodes" --html "$work/inspect.html" | tail -n 20
 step "go on from $start with them"
 $lapa finetune "$work/recorded/episodes" --from $start --output "$work/policy" --resume \
-    --preset micro --action-head keep --variants 1 --workers 2 --steps "${STEPS:-3000}" --lr 3e-4 --precision bfloat16 --threads 2 \
+    --preset micro --action-head keep --variants 1 --workers 2 --steps "${STEPS:-3000}" --lr 3e-4 --threads 2 \
     --validate-every 500 --save-every 500
 step "evaluate before and after: the same scenes, the same sentences"
 $lapa eval $start "$work/policy" --suite runs/afternoon.yaml --episodes "${TRIALS:-50}" --workers 2 \

@@ -19,8 +19,7 @@ for count in "$@"; do
         while read -r episode; do ln -sfn "$(realpath "$episode")" "$here/demos/"; done
     $lapa finetune "$here/demos" --from scratch --vqgan "$work/vqgan" --codebook \
         --output "$here/policy" --cache "$work/demos.tokens" --state $state --no-center-crop \
-        --variants 1 --workers 2 --resume --preset micro --steps "${STEPS:-12500}" \
-        --precision bfloat16 --threads 2
+        --variants 1 --workers 2 --resume --preset micro --steps "${STEPS:-12500}" --threads 2
     $lapa eval "$here/policy" --suite "${SUITE:-seen}" --episodes "${TRIALS:-100}" --workers 2 \
         --out "$here/eval"
 done

@@ -21,10 +21,10 @@ gpu)
     training="--steps 60000" more="--steps 30000"
     ;;
 cpu)
-    episodes=6000 corrections=600 rounds=1 workers=2 trials=25
-    tokenizer="--minutes 15 --decoder-share 0.15 --threads 2"
+    episodes=4500 corrections=400 rounds=1 workers=2 trials=12
+    tokenizer="--minutes 14 --decoder-share 0.15 --threads 2"
     common="--preset micro --threads 2"
-    training="--steps 13000" more="--steps 5000"
+    training="--steps 10000" more="--steps 3000"
     ;;
 debug)
     episodes=12 corrections=2 rounds=2 workers=1 trials=1

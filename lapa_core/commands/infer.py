@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from lapa_core.data import images
+from lapa_core.data import images, spoken
 from lapa_core.errors import ConfigError, DataError, unknown
 from lapa_core.model.action_tokenizer import ActionTokenizer
 from lapa_core.model.checkpoint import DTYPES, Checkpoint, read_interface
@@ -177,8 +177,9 @@ def as_text(result: dict[str, Any]) -> str:
     lines = [f"kind     {result['kind']} ({weights}), robot {result['robot']}"]
     lines.append("tokens   " + " ".join(map(str, result["tokens"])))
     if "aim" in result:
-        lines.append("aim      where the tool acts next")
-        lines += [f"  {name}  {value:+.5f} m" for name, value in result["aim"].items()]
+        lines.append("aim      said before acting")
+        for name, value in result["aim"].items():
+            lines.append(f"  {name}  {value:+.5f} {spoken.unit(name)}".rstrip())
     if "action" in result:
         width = max(map(len, result["dimensions"]))
         for step in result["action"]:

@@ -114,7 +114,7 @@ def _vqgan(args: argparse.Namespace, options: TokenizerOptions) -> Any:
     config.code_parts = config.code_parts if args.parts is None else args.parts
     if config.code_parts < 1:
         raise ConfigError(f"--parts must be 1 or more, got {config.code_parts}")
-    most = round(2 ** (16 / config.code_parts))  # a cell's code has 16 bits
+    most = min(int(2 ** (32 / config.code_parts)), 2**16)  # a cell's code has 32 bits
     if not 2 <= config.num_embeddings <= most:
         raise ConfigError(f"--codes must be 2 to {most}, got {config.num_embeddings}")
     with torch.random.fork_rng(devices=[]):

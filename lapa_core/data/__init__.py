@@ -13,6 +13,7 @@ episodes, streams    an episode's folder opened; a bag's streams as they arrived
 labels, tracks, samples    what the arm was told, and the samples that a policy learns from
 mapping, mapped_bag, translate    bags of others, shown as ours
 demos, demo_file, report, cuts, augment    demonstrations as training reads them, what was left out
+aims, spoken, views    where a tool acts next, what is said of that, and where a camera sees it
 statistics, bins, gripper_checks    bins of the actions, and what they lose
 reference_json, reference_demos    the reference's own files
 replay, jumps, ways    what to send to replay an episode; how far apart two paths are

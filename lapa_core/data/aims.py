@@ -10,14 +10,15 @@ meant" long before the motion tells. Knows neither pictures nor words.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lapa_core.data.demos import Demo
 from lapa_core.errors import DataError
-from lapa_core.types import AXES, NUM_AXES, FloatArray
+from lapa_core.types import NUM_AXES, FloatArray
 
 RISE_M = 0.01  # a tool that rises by more than this, within `RISE_STEPS`, has been at a low point
 RISE_STEPS = 3
@@ -30,48 +31,41 @@ GRIPPER = 0.5  # a command that changes by more opens or closes
 GAP_STEPS = 10
 
 
-PLACE, OFFSET = "aim", "off"
-AIMED = AXES[:2]  # what a policy says of the place; how high follows from the task
+@dataclass(frozen=True)
+class Acts:
+    """What a tool does, n steps.
+
+    Attributes:
+        done: (n,) at which of them it acts.
+        where: (n, k) where the act of such a step has its place; else where the tool is.
+        following: (n,) step of the next act, this one's own too; the last step where none follows.
+        unknown: (n,) whether nobody knows what that is: before a gap that is long, in which the
+            gripper has opened or closed, or after which nothing is done.
+        hidden: (n,) gaps up to there in which it may have acted unseen: long ones, and those over
+            which the gripper has opened or closed.
+    """
+
+    done: NDArray[np.bool_]
+    where: FloatArray
+    following: NDArray[np.int64]
+    unknown: NDArray[np.bool_]
+    hidden: NDArray[np.int64]
 
 
-def names(dimensions: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of the numbers that `of_demo` gives, such as `arm/aim_x`."""
-    arms = [d.removesuffix(f"/{AXES[0]}") for d in dimensions[::NUM_AXES]]
-    return tuple(f"{arm}/aim_{axis}" for arm in arms for axis in AIMED)
-
-
-def spoken(dimensions: tuple[str, ...], offsets: bool) -> tuple[str, ...]:
-    """Names of the numbers that a policy says before it acts: each arm's place, and, with
-    `offsets`, how far that is from its tool, such as `arm/off_x`."""
-    found: list[str] = []
-    for arm in (d.removesuffix(f"/{AXES[0]}") for d in dimensions[::NUM_AXES]):
-        kinds = (PLACE, OFFSET) if offsets else (PLACE,)
-        found += [f"{arm}/{kind}_{axis}" for kind in kinds for axis in AIMED]
-    return tuple(found)
-
-
-def said(demo: Demo, names: Sequence[str]) -> FloatArray:
-    """(n, len(names)) of `spoken` numbers at each step [m]; NaN where nobody knows.
+def of_demo(demo: Demo) -> FloatArray:
+    """(n, a, 4) where the tool of each arm acts next, x y z [m] in the arm's base, and how it is
+    turned there [rad], which may not be known.
 
     Raises:
         DataError: the demonstration does not say where the tools were.
     """
-    places = of_demo(demo)
-    tools = demo.places.reshape(len(demo), -1, 3)
-    arms = list(dict.fromkeys(name.rpartition("/")[0] for name in names))
-    found = np.empty((len(demo), len(names)))
-    for column, name in enumerate(names):
-        arm, _, what = name.rpartition("/")
-        kind, _, axis = what.partition("_")
-        of_arm = arms.index(arm), AXES.index(axis)
-        found[:, column] = places[:, of_arm[0], of_arm[1]]
-        if kind == OFFSET:
-            found[:, column] -= tools[:, of_arm[0], of_arm[1]]
-    return found
+    openings = demo.actions[:, NUM_AXES - 1 :: NUM_AXES]
+    each = [aims(tool, openings[:, arm], demo.index) for arm, tool in enumerate(tools(demo))]
+    return np.stack(each, axis=1)
 
 
-def of_demo(demo: Demo) -> FloatArray:
-    """(n, a, 3) where the tool of each arm acts next, in the arm's base frame [m].
+def tools(demo: Demo) -> Iterator[FloatArray]:
+    """(n, 4) for each arm: x y z and heading of its tool in its base frame [m, rad].
 
     Raises:
         DataError: the demonstration does not say where the tools were.
@@ -79,54 +73,69 @@ def of_demo(demo: Demo) -> FloatArray:
     arms = demo.actions.shape[1] // NUM_AXES
     if demo.places.shape[1] != 3 * arms:
         raise DataError(f"{demo.name} does not say where its tools were, so not where they act")
-    openings = demo.actions[:, NUM_AXES - 1 :: NUM_AXES]
-    each = [
-        aims(demo.places[:, 3 * arm : 3 * arm + 3], openings[:, arm], demo.index)
-        for arm in range(arms)
-    ]
-    return np.stack(each, axis=1)
+    for arm in range(arms):
+        turns = demo.turns[:, arm] if demo.turns.shape[1] else np.full(len(demo), np.nan)
+        yield np.column_stack([demo.places[:, 3 * arm : 3 * arm + 3], turns])
 
 
 def aims(tool_m: FloatArray, openings: FloatArray, index: NDArray[np.int64]) -> FloatArray:
     """The place where each step's tool acts next.
 
     Args:
-        tool_m: (n, 3) measured places of the tool, z up.
+        tool_m, openings, index: as of `acts`.
+
+    Returns:
+        (n, k); the last place where nothing is done any more. NaN where nobody knows.
+    """
+    return following(acts(tool_m, openings, index))
+
+
+def following(found: Acts) -> FloatArray:
+    """(n, k) the place of the next act; NaN where nobody knows."""
+    return np.where(found.unknown[:, None], np.nan, found.where[found.following])
+
+
+def acts(tool_m: FloatArray, openings: FloatArray, index: NDArray[np.int64]) -> Acts:
+    """What a tool does.
+
+    Args:
+        tool_m: (n, k) measured places of the tool, x y z [m] with z up, and its heading [rad],
+            which may be left out.
         openings: (n,) commanded opening of its gripper, 0 .. 1.
         index: (n,) places on the episode's grid; a long gap ends what can be foreseen. What
             lies beside any gap is no act: who knows what was done in it.
 
     Returns:
-        (n, 3); of what is done low down the middle of the way there; the last place where
-        nothing is done any more. NaN where nobody knows: before a gap that is long, in which the
-        gripper has opened or closed, or after which nothing is done.
+        The acts; what is done low down has its place in the middle of the way there.
     """
     gaps = np.diff(index) > 1
     after, before = np.insert(gaps, 0, False), np.append(gaps, False)
     changes = _changes(openings)
     low = _low_points(tool_m[:, 2], after) & ~after & ~before
-    # Rising with what has just been grasped or let go is no act: that was the one before.
-    low[1:] &= ~changes[:-1]
-    acts = changes & ~after | low
+    # To come down to what is then grasped is no act yet, and rising with it none any more.
+    for steps in range(1, RISE_STEPS + 1):
+        low[:-steps] &= ~changes[steps:]
+        low[steps:] &= ~changes[:-steps]
+    done = changes & ~after | low
     last = np.arange(len(tool_m)) == len(tool_m) - 1
     blind = np.append((np.diff(index) > GAP_STEPS) | gaps & changes[1:], False)
-    where = np.flatnonzero(acts | blind | last)
-    following = where[np.searchsorted(where, np.arange(len(tool_m)))]
+    where = np.flatnonzero(done | blind | last)
+    follows = where[np.searchsorted(where, np.arange(len(tool_m)))]
     # To the end from before a gap: what was meant may have been done in it, without a trace.
     crossed = np.cumsum(after)
-    lost = (last & ~acts)[following] & (crossed[following] > crossed)
-    unknown = (blind & ~acts)[following] | lost
+    lost = (last & ~done)[follows] & (crossed[follows] > crossed)
+    unknown = (blind & ~done)[follows] | lost
     places = np.array(tool_m, dtype=np.float64)
     for row in np.flatnonzero(low & ~changes):
         places[row] = _middle(tool_m, row, after | changes)
-    return np.where(unknown[:, None], np.nan, places[following])
+    return Acts(done, places, follows, unknown, np.cumsum(np.insert(blind[:-1], 0, False)))
 
 
 def _middle(tool_m: FloatArray, row: int, breaks: NDArray[np.bool_]) -> FloatArray:
-    """(3,) half-way between the ends of the way low down that this row is of.
+    """(k,) half-way between the ends of the way low down that this row is of.
 
     Args:
-        tool_m: (n, 3) places.
+        tool_m: (n, k) places.
         row: of a low point.
         breaks: (n,) rows that belong to no way begun before them.
     """
@@ -136,7 +145,9 @@ def _middle(tool_m: FloatArray, row: int, breaks: NDArray[np.bool_]) -> FloatArr
         first -= 1
     while last + 1 < len(tool_m) and near[last + 1] and not breaks[last + 1]:
         last += 1
-    middle: FloatArray = (tool_m[first] + tool_m[last]) / 2
+    apart = tool_m[last] - tool_m[first]
+    apart[3:] = (apart[3:] + np.pi) % (2 * np.pi) - np.pi
+    middle: FloatArray = tool_m[first] + apart / 2
     return middle
 
 

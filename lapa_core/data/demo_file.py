@@ -26,9 +26,9 @@ from lapa_core.data.demos import Demo, Traits
 from lapa_core.data.report import EpisodeReport, Removal
 from lapa_core.errors import DataError, DiskFullError, RecordingError
 
-FORMAT = 2  # 2: with the places of the tools
+FORMAT = 3  # 2: with the places of the tools; 3: and their headings
 PARTIAL = ".partial"
-_ARRAYS = ("codes", "actions", "state", "index", "tool")
+_ARRAYS = ("codes", "actions", "state", "index", "tool", "heading")
 _BROKEN = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
 
 

@@ -42,21 +42,25 @@ class Demo:
         authority: (n,) who moved the arm: teleop, policy, hold or estop.
         tool: (n, 3 a) measured places [m] of the tools of a arms, each in its arm's base frame;
             NaN where one is not known, and None, read as (n, 0), where none is.
+        heading: (n, a) how these are turned about the base's z [rad], 0 with the gripper straight
+            ahead, likewise.
     """
 
     name: str
-    codes: NDArray[np.uint16]
+    codes: NDArray[np.uint32]
     actions: FloatArray
     state: FloatArray
     index: NDArray[np.int64]
     instructions: tuple[str, ...]
     authority: tuple[str, ...]
     tool: FloatArray | None = None
+    heading: FloatArray | None = None
 
     def __post_init__(self) -> None:
         """Refuse parts of different lengths."""
-        if self.tool is None:
-            object.__setattr__(self, "tool", np.zeros((len(self.actions), 0)))
+        for name in ("tool", "heading"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.zeros((len(self.actions), 0)))
         if self.codes.ndim != 4 or self.actions.ndim != 2 or self.state.ndim != 2:
             raise DataError(
                 f"{self.name}: codes {self.codes.shape}, actions {self.actions.shape} and state "
@@ -70,6 +74,7 @@ class Demo:
             "instructions": len(self.instructions),
             "authority": len(self.authority),
             "tool": len(self.places),
+            "heading": len(self.turns),
         }
         if len(set(lengths.values())) != 1:
             raise DataError(f"{self.name}: different numbers of steps: {lengths}")
@@ -87,6 +92,12 @@ class Demo:
         """`tool`, never None."""
         assert self.tool is not None
         return self.tool
+
+    @property
+    def turns(self) -> FloatArray:
+        """`heading`, never None."""
+        assert self.heading is not None
+        return self.heading
 
     def chunk(self, row: int, length: int) -> tuple[FloatArray, NDArray[np.bool_]]:
         """What was done from a step on, as far as it follows without a gap.

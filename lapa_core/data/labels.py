@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lapa_core.control.compose import Pose, angle_between, between, compose, difference
+from lapa_core.data import state
 from lapa_core.errors import ConfigError, StaleInput, unknown
 from lapa_core.types import NUM_AXES, FloatArray
 
@@ -114,6 +115,15 @@ class Tracks:
             pose = track.at(time_ns) if track is not None else None
             found.append(np.full(3, np.nan) if pose is None else pose.xyz_m)
         return np.concatenate(found)
+
+    def headings(self, time_ns: int) -> FloatArray:
+        """(a,) how the tools are turned about their bases' z, as `data.state` has it [rad]."""
+        found = []
+        for arm in self.arms:
+            track = self.measured.get(arm)
+            pose = track.at(time_ns) if track is not None else None
+            found.append(np.nan if pose is None else state.heading(pose.rotation))
+        return np.array(found)
 
     def openings(self, time_ns: int) -> FloatArray:
         """(arms,) commanded openings of the grippers in force.

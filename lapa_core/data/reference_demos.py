@@ -123,7 +123,7 @@ def read_image(path: Path) -> ImageArray:
 def demo_set(
     path: Path,
     robot: Robot,
-    encode: Callable[[str, Sequence[Path]], NDArray[np.uint16]],
+    encode: Callable[[str, Sequence[Path]], NDArray[np.uint32]],
     images_root: Path | None = None,
 ) -> DemoSet:
     """The demonstrations of a JSON or jsonl file.
@@ -165,7 +165,7 @@ def demo_set(
 def _demo(
     name: str,
     steps: Sequence[Step],
-    encode: Callable[[str, Sequence[Path]], NDArray[np.uint16]],
+    encode: Callable[[str, Sequence[Path]], NDArray[np.uint32]],
     polarity: str,
 ) -> Demo:
     codes = encode(name, [s.image for s in steps])

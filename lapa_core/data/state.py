@@ -79,6 +79,11 @@ class ToolState:
         return sample.value
 
 
+def heading(rotation: FloatArray) -> float:
+    """A tool's yaw [rad], as `ToolState` has it, of its (3, 3) rotation in the arm's base."""
+    return float(rpy_from_rotation(rotation @ _DOWN.T)[2])
+
+
 def of_tool(arm: str, xyz_m: FloatArray, rotation: FloatArray, opening: float) -> dict[str, float]:
     """The values of one arm's tool, given in the arm's base frame; see `ToolState`."""
     values = (*xyz_m.tolist(), *rpy_from_rotation(rotation @ _DOWN.T), opening)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lapa_core.data import aims
+from lapa_core.data import aims, spoken
 from lapa_core.data.labels import Tracks
 from lapa_core.evaluate.dimension import Dimension, dimension
 from lapa_core.types import NUM_AXES, FloatArray
@@ -87,7 +87,7 @@ def acted(tracks: Tracks, steps: Sequence[Step]) -> FloatArray:
     openings = np.array([s.action[NUM_AXES - 1 :: NUM_AXES] for s in steps])
     index = np.array([s.index for s in steps], dtype=np.int64)
     each = [
-        aims.aims(tools[:, 3 * arm : 3 * arm + 3], openings[:, arm], index)[:, : len(aims.AIMED)]
+        aims.aims(tools[:, 3 * arm : 3 * arm + 3], openings[:, arm], index)[:, : len(spoken.AIMED)]
         for arm in range(arms)
     ]
     return np.concatenate(each, axis=1)
@@ -124,7 +124,7 @@ def first_sights(episodes: Sequence[Episode]) -> list[Sight]:
     """
     off: dict[str, list[float]] = {}
     for episode in episodes:
-        apart = (episode.said[:1] - episode.acted[:1]).reshape(-1, len(aims.AIMED))
+        apart = (episode.said[:1] - episode.acted[:1]).reshape(-1, len(spoken.AIMED))
         known = np.linalg.norm(apart[np.isfinite(apart).all(axis=1)], axis=1)
         if len(known):
             off.setdefault(episode.instruction, []).append(float(known.max()))

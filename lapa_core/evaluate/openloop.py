@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lapa_core.data import aims
+from lapa_core.data import spoken
 from lapa_core.data.episodes import find, open_episode
 from lapa_core.data.samples import SampleParams, Samples
 from lapa_core.errors import CheckpointError, DataError, LapaError
@@ -86,7 +86,7 @@ def answer(
 
 def _answer(policy: Policy, samples: Samples, every: int) -> Episode:
     policy.reset()
-    names = aims.names(policy.dimensions)
+    names = spoken.names(policy.dimensions)
     steps: list[aiming.Step] = []
     rows, predicted, said, words = [], [], [], ""
     refused: dict[str, int] = {}
@@ -195,7 +195,7 @@ def write(
             by_step.append(errors(episodes, names, ahead))
         except DataError:  # steps were left out, or the recordings are shorter than the chunk
             break
-    places = aiming.errors(episodes, aims.names(tuple(names)))
+    places = aiming.errors(episodes, spoken.names(tuple(names)))
     text = json.dumps(as_json(episodes, by_step, places), indent=2) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)

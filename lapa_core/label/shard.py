@@ -37,7 +37,7 @@ def write(path: Path, labelled: Sequence[Labelled]) -> int:
             "time_s": pa.array([t for x in rows for t in x.times_s.tolist()], pa.float64()),
             "instruction": pa.array([w for x in rows for w in x.words], pa.string()),
             "latent": _lists(pa, [x.latent for x in rows], pa.uint16()),
-            "vision": _lists(pa, [x.vision for x in rows], pa.int32()),
+            "vision": _lists(pa, [x.vision for x in rows], pa.int64()),
         }
     )
     part = path.with_suffix(f".{os.getpid()}.part")

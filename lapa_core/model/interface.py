@@ -43,8 +43,8 @@ class Interface:
         gripper: what the model's number for a gripper means, one of `robot.POLARITIES`;
             `UNSTATED` where nobody knows, and for a latent model, which has none.
         state: names of `Observation.state` that it reads, in the order of their tokens.
-        aim: what it says before the actions: where each arm's tool acts next, such as
-            `<arm>/aim_x`, metres in the arm's base; none where it says nothing.
+        aim: what it says before the actions, such as where each arm's tool acts next,
+            `<arm>/aim_x` (`data.spoken`), in the arm's base; none where it says nothing.
     """
 
     kind: str

@@ -56,8 +56,8 @@ class Decision:
         chunk: the action, its first step due at once.
         tokens: (n,) int64 codes it was decoded from.
         timings_ms: milliseconds of each of `STAGES`.
-        aim: where the policy says that each arm's tool acts next, by name, metres in the arm's
-            base; empty where it says nothing.
+        aim: what the policy says before it acts, by name, such as where each arm's tool acts
+            next, in the arm's base [m, rad, acts]; empty where it says nothing.
     """
 
     chunk: ActionChunk
@@ -201,7 +201,7 @@ class Policy:
         return Decision(chunk, prediction.tokens, timings, self.aim(prediction.tokens))
 
     def aim(self, tokens: NDArray[np.int64]) -> dict[str, float]:
-        """(n,) codes -> where each arm's tool acts next, as the model says; see `Decision`."""
+        """(n,) codes -> what the model says before it acts; see `Decision`."""
         bins = self.checkpoint.aims
         if bins is None:
             return {}

@@ -46,10 +46,10 @@ def frozen(vqgan: Vqgan) -> Vqgan:
     """The VQGAN, ready to encode on the device it is on.
 
     Raises:
-        ConfigError: more codes than 16 bits tell apart.
+        ConfigError: more codes than 32 bits tell apart.
     """
-    if vqgan.num_codes > 2**16:
-        raise ConfigError(f"a codebook of {vqgan.num_codes} does not fit 16 bits")
+    if vqgan.num_codes > 2**32:
+        raise ConfigError(f"a codebook of {vqgan.num_codes} does not fit 32 bits")
     module: Any = vqgan  # torch's own methods are untyped
     module.eval().to(memory_format=torch.channels_last)
     if vqgan.device.type == "cpu":
@@ -79,7 +79,7 @@ class Codes:
         """Encode with a VQGAN that is `frozen`."""
         self._vqgan = vqgan
         self._waiting: list[NDArray[np.float32]] = []
-        self._done: list[NDArray[np.uint16]] = []
+        self._done: list[NDArray[np.uint32]] = []
 
     def add(self, pictures: Iterable[ImageArray]) -> None:
         """Take (256, 256, 3) RGB pictures."""
@@ -88,12 +88,12 @@ class Codes:
             if len(self._waiting) == BATCH:
                 self._encode()
 
-    def finish(self, steps: int, cameras: int, variants: int) -> NDArray[np.uint16]:
+    def finish(self, steps: int, cameras: int, variants: int) -> NDArray[np.uint32]:
         """(variants, steps, cameras, N) of all pictures, which came in that order reversed."""
         if self._waiting:
             self._encode()
         if not self._done:
-            return np.empty((variants, 0, cameras, 0), dtype=np.uint16)
+            return np.empty((variants, 0, cameras, 0), dtype=np.uint32)
         flat = np.concatenate(self._done)
         shaped = flat.reshape(steps, cameras, variants, -1)
         return np.ascontiguousarray(shaped.transpose(2, 0, 1, 3))
@@ -101,7 +101,7 @@ class Codes:
     @torch.inference_mode()
     def _encode(self) -> None:
         pixels = torch.from_numpy(np.stack(self._waiting)).to(self._vqgan.device)
-        self._done.append(self._vqgan.encode(pixels).cpu().numpy().astype(np.uint16))
+        self._done.append(self._vqgan.encode(pixels).cpu().numpy().astype(np.uint32))
         self._waiting.clear()
 
 

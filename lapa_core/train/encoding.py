@@ -34,7 +34,7 @@ from lapa_core.robot import Robot
 from lapa_core.train.codes import Codes, frozen, looks, weights_hash
 from lapa_core.train.sources import Source, traits_of
 
-FORMAT = 2  # to be raised with every change of what comes out
+FORMAT = 3  # to be raised with every change of what comes out
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Encoder:
         """Encode with this VQGAN, on the device it is on.
 
         Raises:
-            ConfigError: more codes than 16 bits tell apart.
+            ConfigError: more codes than 32 bits tell apart.
         """
         self._vqgan = frozen(vqgan)
         self._params, self._cache = params, cache
@@ -155,13 +155,14 @@ class Encoder:
         robot = recording.robot
         cameras = p.cameras or (robot.cameras[0].name,)
         samples = Samples(recording, SampleParams(cameras, bool(p.state), labels=p.labels))
-        trail, states, words, tools = Trail(), [], [], []
+        trail, states, words, tools, turns = Trail(), [], [], [], []
         codes = Codes(self._vqgan)
         for sample in samples:
             trail.add(sample)
             states.append([sample.observation.state[n] for n in p.state])
             words.append(sample.observation.instruction)
             tools.append(samples.tracks.tools(sample.time_ns))
+            turns.append(samples.tracks.headings(sample.time_ns))
             for camera in cameras:
                 picture = sample.observation.images[camera]
                 codes.add(looks(picture, p, name, sample.index, camera))
@@ -180,6 +181,7 @@ class Encoder:
             instructions=tuple(words[r] for r in rows),
             authority=tuple(trail.authority[r] for r in rows),
             tool=np.array(tools)[rows],
+            heading=np.array(turns)[rows],
         )
         report = EpisodeReport(name, found, len(rows), removed)
         return demo, report, traits_of(robot, cameras, p.state)

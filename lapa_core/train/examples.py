@@ -56,7 +56,8 @@ class Batch:
         loss: (B, T) float32 weight of each target, 0 at pads.
         lengths: (B,) int64 tokens of each row that are no pads.
         values: (B, k, d) float64 true actions, NaN where a step does not exist, or None.
-        points: (B, c, a) int64 place in each picture where each arm acts next, or -100; None
+        points: (B, c, a, 2) int64 place in each picture where each arm acts next and the tool's
+            heading there (`train.pointing`), or -100; None
             where that is not asked for.
     """
 

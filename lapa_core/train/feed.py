@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lapa_core.data import aims
+from lapa_core.data import spoken
 from lapa_core.data.aims import of_demo
 from lapa_core.data.demos import Demo, DemoSet
 from lapa_core.data.views import View, in_world
@@ -30,7 +30,7 @@ from lapa_core.model.vocabulary import BOS_ID, Table
 from lapa_core.robot import Robot
 from lapa_core.train import examples
 from lapa_core.train.examples import Batch, Example
-from lapa_core.train.pointing import FINE, NOWHERE
+from lapa_core.train.pointing import FINE, NOWHERE, TURNS
 
 IntArray = NDArray[np.int64]
 
@@ -246,13 +246,13 @@ def steps_left(demo: Demo, chunk: int) -> IntArray:
 
 
 def aim_codes(demos: Sequence[Demo], bins: ActionTokenizer) -> IntArray:
-    """(n, a) codes of where the arms' tools act next; where it is not known, that after the bins.
+    """(n, a) codes of what is said before acting; where it is not known, that after the bins.
 
     A code of its own: any place in its stead would be one that the actions are then learnt after.
     """
     found = []
     for demo in demos:
-        places = aims.said(demo, bins.dimensions)
+        places = spoken.of_demo(demo, bins.dimensions)
         known = np.isfinite(places)
         found.append(
             np.where(known, bins.encode(np.where(known, places, 0.0)), np.array(bins.num_bins))
@@ -261,9 +261,10 @@ def aim_codes(demos: Sequence[Demo], bins: ActionTokenizer) -> IntArray:
 
 
 def points_of(demos: Sequence[Demo], robot: Robot, views: Sequence[View]) -> IntArray:
-    """(n, c, a) place in each picture where each arm acts next, -100 where none is known.
+    """(n, c, a, 2) place in each picture where each arm acts next, and its tool's heading there.
 
-    On a grid `FINE` times as fine as the pictures' cells, in raster order.
+    The place on a grid `FINE` times as fine as the pictures' cells, in raster order, the heading
+    one of `TURNS`; each -100 where it is not known.
 
     Raises:
         DataError: the demonstrations do not say where the tools were.
@@ -271,12 +272,20 @@ def points_of(demos: Sequence[Demo], robot: Robot, views: Sequence[View]) -> Int
     side = round(demos[0].codes.shape[-1] ** 0.5)
     found = []
     for demo in demos:
-        cells = np.full((len(demo), len(views), len(robot.arms)), NOWHERE, dtype=np.int64)
+        points = np.full((len(demo), len(views), len(robot.arms), 2), NOWHERE, dtype=np.int64)
         places = of_demo(demo)
         for a, arm in enumerate(robot.arms):
-            where = in_world(arm, places[:, a])
+            where = in_world(arm, places[:, a, :3])
             for c, view in enumerate(views):
                 seen = view.cells(where, side * FINE)
-                cells[:, c, a] = np.where(seen < 0, NOWHERE, seen)
-        found.append(cells)
+                points[:, c, a, 0] = np.where(seen < 0, NOWHERE, seen)
+        points[..., 1] = _turns(places[..., 3])[:, None]
+        found.append(points)
     return np.concatenate(found)
+
+
+def _turns(heading: NDArray[np.float64]) -> IntArray:
+    """Which of `TURNS` in half a turn a heading [rad] is; -100 where it is not known."""
+    known = np.isfinite(heading)
+    turn = np.floor(np.where(known, heading, 0.0) / np.pi * TURNS).astype(np.int64) % TURNS
+    return np.where(known, turn, NOWHERE)

@@ -265,7 +265,8 @@ def fingerprint(*sets: DemoSet) -> str:
         digest.update(repr(demos.traits).encode())
         for demo in demos.demos:
             digest.update(repr((demo.name, demo.instructions)).encode())
-            for array in (demo.codes, demo.actions, demo.state, demo.index, demo.places):
+            arrays = demo.codes, demo.actions, demo.state, demo.index, demo.places, demo.turns
+            for array in arrays:
                 digest.update(array.tobytes())
     return digest.hexdigest()[:16]
 

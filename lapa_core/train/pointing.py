@@ -5,10 +5,10 @@
 A model that learns from nothing finds "which thing is meant, and where" only through the actions
 that follow, which say little of it: most of them are "on, that way, as fast as allowed". Asked for
 the picture's cell in which the tool acts next, it has the answer after a few thousand samples
-(docs/log.md). The token that is meant must also tell where in its cell: a cell is some
-centimetres wide, and fingers have one. The answer comes from the demonstration itself
-(`data.aims`) and the robot file's cameras (`data.views`). The heads are used in training alone:
-what is saved is the model as it was.
+(docs/log.md). The token that is meant must also tell where in its cell, as a cell is some
+centimetres wide and fingers have one, and how the tool will be turned there. The answer comes from
+the demonstration itself (`data.aims`) and the robot file's cameras (`data.views`). The heads are
+used in training alone: what is saved is the model as it was.
 
 B examples, c pictures, N image tokens each, a arms, D hidden size.
 """
@@ -28,11 +28,12 @@ from lapa_core.train.examples import Batch
 
 NOWHERE = -100  # cross_entropy's own mark of a target that does not count
 FINE = 16  # places across a cell that are told apart; two pixels each in 8x8 cells
-_SPREAD = 1.0  # of such places, over which a target is spread: standard deviation
+TURNS = 32  # headings that are told apart in half a turn, after which two fingers are the same
+_SPREAD = 1.0  # of such places and headings, over which a target is spread: standard deviation
 
 
 class Pointing(nn.Module):
-    """Scores of all cells of a picture, and of places in a cell, read from the image tokens.
+    """Scores of all cells of a picture, of places in a cell and of headings, read from the tokens.
 
     The cells of one picture compete: each token has to decide "it is me" or not, with the words
     before it, and later layers can attend to the one that did.
@@ -55,6 +56,7 @@ class Pointing(nn.Module):
         self.norm = nn.RMSNorm(width)
         self.head = nn.Linear(width, arms)
         self.fine = nn.Linear(width, arms * 2 * FINE)
+        self.turn = nn.Linear(width, arms * TURNS)
         self._heard: Tensor | None = None
         layers[(layer or (len(layers) + 1) // 2) - 1].register_forward_hook(self._listen)
 
@@ -63,13 +65,14 @@ class Pointing(nn.Module):
         self._heard = output[0] if isinstance(output, tuple) else output
 
     def forward(self, batch: Batch) -> Tensor:
-        """() which cell and where in it; after the model's own forward.
+        """() which cell, where in it and how turned; after the model's own forward.
 
-        Each is the mean over the pictures and arms whose place is known.
+        Each is the mean over the pictures and arms whose place is known, where a heading that is
+        not known counts as nothing lost.
 
         Args:
-            batch: with `points` (B, c, a), the place on a grid `FINE` times as fine as the cells
-                in raster order, or `NOWHERE`.
+            batch: with `points` (B, c, a, 2): the place on a grid `FINE` times as fine as the
+                cells in raster order, and the heading, one of `TURNS`; or `NOWHERE`.
         """
         assert batch.points is not None and self._heard is not None
         heard, self._heard = self._heard, None
@@ -78,8 +81,9 @@ class Pointing(nn.Module):
             len(batch), pictures, -1, heard.shape[-1]
         )[:, :, :-1]  # without the mark at the end
         side = round(seen.shape[2] ** 0.5)
-        known = batch.points != NOWHERE
-        place = torch.stack([batch.points // (side * FINE), batch.points % (side * FINE)], -1)
+        points, turn = batch.points.unbind(-1)
+        known = points != NOWHERE
+        place = torch.stack([points // (side * FINE), points % (side * FINE)], -1)
         cell = place // FINE
         cell = torch.where(known, cell[..., 0] * side + cell[..., 1], NOWHERE)
         with torch.autocast(heard.device.type, enabled=False):
@@ -90,20 +94,35 @@ class Pointing(nn.Module):
                 ignore_index=NOWHERE,
                 reduction="sum",
             )
-            within = self._within(seen, cell, place % FINE, known)
-        return (which + within) / known.sum().clamp(min=1)
+            example, picture, arm = known.nonzero(as_tuple=True)
+            meant = seen[example, picture, cell[known]]
+            within = self._within(meant, arm, (place % FINE)[known])
+            turned = self._turned(meant, arm, turn[known])
+        return (which + within + turned) / known.sum().clamp(min=1)
 
-    def _within(self, seen: Tensor, cell: Tensor, place: Tensor, known: Tensor) -> Tensor:
-        """() sum over what is known of how badly the token of the cell tells row and column.
+    def _within(self, meant: Tensor, arm: Tensor, place: Tensor) -> Tensor:
+        """() sum of how badly the token of a cell tells row and column.
 
         Args:
-            seen: (B, c, N, D) normed states.
-            cell, known: (B, c, a).
-            place: (B, c, a, 2) row and column in the cell, 0 .. FINE - 1.
+            meant: (m, D) normed states of the cells where something will be done.
+            arm: (m,) by which arm.
+            place: (m, 2) row and column in the cell, 0 .. FINE - 1.
         """
-        example, picture, arm = known.nonzero(as_tuple=True)
-        meant = seen[example, picture, cell[known]]
-        scores = self.fine(meant).view(len(meant), -1, 2, FINE)[torch.arange(len(meant)), arm]
-        grid = torch.arange(FINE, device=seen.device)
-        wanted = (-0.5 * ((grid - place[known][..., None]) / _SPREAD) ** 2).softmax(-1)
+        scores = self.fine(meant).unflatten(-1, (-1, 2, FINE))[torch.arange(len(meant)), arm]
+        grid = torch.arange(FINE, device=meant.device)
+        wanted = (-0.5 * ((grid - place[..., None]) / _SPREAD) ** 2).softmax(-1)
         return -(wanted * scores.log_softmax(-1)).sum(-1).mean(-1).sum()
+
+    def _turned(self, meant: Tensor, arm: Tensor, turn: Tensor) -> Tensor:
+        """() sum over what is known of how badly the token tells the heading.
+
+        Args:
+            meant, arm: as of `_within`.
+            turn: (m,) heading, 0 .. TURNS - 1, the last beside the first; or `NOWHERE`.
+        """
+        known = turn != NOWHERE
+        scores = self.turn(meant).unflatten(-1, (-1, TURNS))[torch.arange(len(meant)), arm]
+        apart = torch.arange(TURNS, device=meant.device) - turn[:, None]
+        apart = (apart + TURNS // 2) % TURNS - TURNS // 2
+        wanted = (-0.5 * (apart / _SPREAD) ** 2).softmax(-1)
+        return -((wanted * scores.log_softmax(-1)).sum(-1) * known).sum()

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any
 
+from lapa_core.data import spoken
 from lapa_core.errors import ConfigError, unknown
 
 METHODS = ("full", "lora", "qlora")
@@ -65,8 +66,8 @@ class TrainOptions:
                                  "deviation in bins", least=0)  # fmt: skip
     aim_bins: int = option(0, "before the actions the model says, in so many bins an axis, where "
                            "the tool acts next; 0: it does not", least=0)  # fmt: skip
-    aim_offset: bool = option(False, "after that place it also says how far it is from the tool, "
-                              "which the action then follows")  # fmt: skip
+    aim_also: str = option("", "what else it says before the actions, a list with commas: end, "
+                           "turn, left, offset, height (docs/finetune.md)")  # fmt: skip
     point_weight: float = option(0.0, "weight of another loss: image tokens tell the cell in "
                                  "which the tool acts next; 0: without", least=0)  # fmt: skip
     point_layer: int = option(0, "after how many layers they tell; 0: half of them", least=0)
@@ -105,6 +106,7 @@ class TrainOptions:
         """Refuse what is out of range or does not go together."""
         for each in fields(self):
             check(each.name, getattr(self, each.name), each.metadata)
+        spoken.also(self.aim_also)
         if self.shard and self.method == "qlora":
             raise ConfigError("4-bit weights cannot be sharded; use --method lora with --shard")
         if self.schedule == "cosine" and self.warmup >= self.steps:
@@ -142,9 +144,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "micro": {
         "steps": 20000, "batch": 16, "lr": 1e-3, "schedule": "cosine", "warmup": 200,
         "weight_decay": 0.02, "ema": 0.998, "validate_every": 1000, "save_every": 1000,
-        "label_spread": 4.0, "aim_bins": 128, "aim_offset": True, "point_weight": 1.0,
-        "smooth_start": True, "places": True, "state_bins": 128, "precision": "auto",
-        "word_noise": 0.2, "read_steps": 1000, "take": "last",
+        "label_spread": 4.0, "aim_bins": 128, "aim_also": "end,turn,left,offset,height",
+        "point_weight": 1.0, "smooth_start": True, "places": True, "state_bins": 128,
+        "precision": "auto", "word_noise": 0.2, "read_steps": 1000, "take": "last",
     },
     # The released LAPA-7B on one 24 GB GPU. A rate ten times the full fine-tune's is LoRA's habit.
     "7b": {

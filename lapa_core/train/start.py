@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lapa_core.data import aims as data_aims
-from lapa_core.data import statistics
+from lapa_core.data import spoken, statistics
 from lapa_core.data.demos import DemoSet
 from lapa_core.errors import CheckpointError, ConfigError, DataError, unknown
 from lapa_core.model import fresh, vocabulary
@@ -185,7 +184,7 @@ def ready(
         initialise.smooth_tables(
             lapa, states.num_bins if states else 0, len(demos.cameras), options.seed, learnt=learnt
         )
-    aims = _aims(start, demos, options, keep)
+    aims = _aims(start, demos, options, keep, say)
     interface = Interface(
         kind="action",
         robot=demos.robot,
@@ -247,29 +246,41 @@ def _kept(start: Start, demos: DemoSet) -> ActionTokenizer:
 
 
 def _aims(
-    start: Start, demos: DemoSet, options: TrainOptions, keep: bool
+    start: Start,
+    demos: DemoSet,
+    options: TrainOptions,
+    keep: bool,
+    say: Callable[[str], None] = lambda _: None,
 ) -> ActionTokenizer | None:
     """Bins over where the tools act in the demonstrations, and a little more.
 
-    Equal ones for places; for offsets ones that grow with the square root of what is left to go,
-    so that the last centimetres are told to the millimetre.
+    Equal ones for places and turns; for offsets ones that grow with the square root of what is
+    left to go, so that the last centimetres are told to the millimetre. A checkpoint that is
+    gone on from keeps its own: its tables know what they mean.
     """
     if not options.aim_bins:
         return None
-    names = data_aims.spoken(demos.dimensions, options.aim_offset)
-    if keep and start.aims is not None and start.aims.dimensions == names:
+    names = spoken.names(demos.dimensions, spoken.also(options.aim_also))
+    if keep and start.aims is not None:
+        if start.aims.dimensions != names:
+            before = ", ".join(n.rpartition("/")[2] for n in start.aims.dimensions)
+            say(f"it goes on saying what {start.name} says before it acts: {before}")
         return start.aims
     rows = start.lapa.config.action_vocab_size if keep else options.num_bins
     if options.aim_bins >= rows:  # one row says that it is not known
         raise ConfigError(f"aim_bins must be below the action table's {rows} rows, got "
                           f"{options.aim_bins}")  # fmt: skip
-    where = np.concatenate([data_aims.said(d, names) for d in demos.demos])
-    if not np.all(np.isfinite(where).any(axis=0)):
-        raise DataError("the demonstrations do not say where the tools were; use --aim-bins 0")
+    where = np.concatenate([spoken.of_demo(d, names) for d in demos.demos])
+    known = np.isfinite(where).any(axis=0)
+    if not known.all():
+        raise DataError(
+            f"the demonstrations never tell {', '.join(np.array(names)[~known])}; say less "
+            f"(--aim-also) or nothing (--aim-bins 0)"
+        )
     low, high = np.nanmin(where, axis=0) - AIM_MARGIN_M, np.nanmax(where, axis=0) + AIM_MARGIN_M
     edges = []
     for name, a, b in zip(names, low, high, strict=True):
-        if name.rpartition("/")[2].startswith(data_aims.OFFSET):
+        if name.rpartition("/")[2].startswith(spoken.OFFSET):
             u = np.linspace(-1.0, 1.0, options.aim_bins + 1)
             edges.append(np.sign(u) * u**2 * max(-a, b))
         else:

@@ -68,12 +68,12 @@ def build(
     vqgan = frozen(vqgan)
     weights = weights_hash(vqgan)
 
-    def encode(episode: str, pictures: Sequence[Path]) -> NDArray[np.uint16]:
+    def encode(episode: str, pictures: Sequence[Path]) -> NDArray[np.uint32]:
         progress(episode)
         key = [FORMAT, episode, weights, params.center_crop, params.variants, params.seed]
         file = cache / f"{_key([*key, asdict(params.augment)], pictures)}.npy"
         try:
-            return np.asarray(np.load(file, allow_pickle=False), dtype=np.uint16)
+            return np.asarray(np.load(file, allow_pickle=False), dtype=np.uint32)
         except (OSError, ValueError, EOFError):
             made = _encode(vqgan, episode, pictures, params)
         _keep(file, made)
@@ -101,7 +101,7 @@ def _without_state(found: DemoSet) -> DemoSet:
 
 def _encode(
     vqgan: Vqgan, episode: str, pictures: Sequence[Path], params: TokenParams
-) -> NDArray[np.uint16]:
+) -> NDArray[np.uint32]:
     """(v, n, N) codes."""
     codes = Codes(vqgan)
     for step, file in enumerate(pictures):
@@ -119,7 +119,7 @@ def _key(parts: list[object], pictures: Sequence[Path]) -> str:
     return digest.hexdigest()[:40]
 
 
-def _keep(file: Path, codes: NDArray[np.uint16]) -> None:
+def _keep(file: Path, codes: NDArray[np.uint32]) -> None:
     half = demo_file.partial(file)
     try:
         with half.open("wb") as stream:

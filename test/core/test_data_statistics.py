@@ -149,7 +149,7 @@ def with_state(exchanged: bool) -> DemoSet:
     made[:, 6] = told
     demo = Demo(
         "a",
-        np.zeros((1, n, 1, 4), np.uint16),
+        np.zeros((1, n, 1, 4), np.uint32),
         made,
         (1 - finger if exchanged else finger)[:, None],
         np.arange(n),

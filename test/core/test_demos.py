@@ -27,7 +27,7 @@ DIMENSIONS = tuple(f"arm/{a}" for a in ("x", "y", "z", "roll", "pitch", "yaw", "
 def demo(name: str, index: list[int], words: list[str] | None = None) -> Demo:
     n = len(index)
     actions = np.arange(7.0 * n).reshape(n, 7) * 1e-3
-    codes = np.zeros((2, n, 1, 4), dtype=np.uint16)
+    codes = np.zeros((2, n, 1, 4), dtype=np.uint32)
     said = tuple(words or ["put it there"] * n)
     return Demo(name, codes, actions, np.zeros((n, 0)), np.array(index), said, ("teleop",) * n)
 
@@ -85,7 +85,7 @@ def test_demonstrations_of_two_robots_are_no_set() -> None:
         ({"actions": np.zeros((2, 7))}, "different numbers of steps"),
         ({"actions": np.full((3, 7), np.nan)}, "not finite"),
         ({"index": np.array([0, 2, 2])}, "do not increase"),
-        ({"codes": np.zeros((3, 4), np.uint16)}, "axes"),
+        ({"codes": np.zeros((3, 4), np.uint32)}, "axes"),
     ],
 )
 def test_what_is_no_demonstration_is_refused(change: dict[str, object], words: str) -> None:

@@ -101,7 +101,7 @@ def test_places_are_held_against_what_a_training_would_learn(tmp_path: Path) -> 
     kept = [aiming.Step(s.index, s.time_ns, s.action) for s in taken]
     tools = np.array([samples.tracks.tools(s.time_ns) for s in taken])
     demo = Demo(
-        name="e", codes=np.zeros((1, len(kept), 1, 1), dtype=np.uint16),
+        name="e", codes=np.zeros((1, len(kept), 1, 1), dtype=np.uint32),
         actions=np.array([s.action for s in taken]), state=np.zeros((len(kept), 0)),
         index=np.array([s.index for s in taken]), instructions=("",) * len(kept),
         authority=("teleop",) * len(kept), tool=tools,

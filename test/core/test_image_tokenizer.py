@@ -637,7 +637,7 @@ def test_parts_of_a_code_are_codebooks_of_their_own() -> None:
         books.follow(cells, codes)
     assert torch.equal(table.weight.data, torch.cat([book._weight for book in alone]))
     assert torch.equal(books.entries(codes)[:, 3:], alone[1].entries(codes[:, 1]))
-    assert books.perplexity() == pytest.approx(alone[0].perplexity() * alone[1].perplexity())
+    assert books.perplexity() == pytest.approx(alone[0].perplexity() + alone[1].perplexity())
     again = MovingCodebooks(nn.Embedding(2 * 8, 3), 8)
     again.load(books.tensors())
     kept = books.tensors()

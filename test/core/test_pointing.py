@@ -2,13 +2,17 @@
 # SPDX-License-Identifier: MIT
 """Where the tool acts next, where that is in a picture, and what is learnt from it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lapa_core import robot as robots
-from lapa_core.data.aims import aims, names, of_demo, said, spoken
+from lapa_core.data import spoken
+from lapa_core.data.aims import GAP_STEPS, aims, of_demo
 from lapa_core.data.demos import Demo, DemoSet
 from lapa_core.data.views import View, in_world
+from lapa_core.errors import ConfigError, DataError
 from lapa_core.train.presets import resolve
 from lapa_core.types import AXES
 
@@ -70,7 +74,7 @@ def moving_demo() -> Demo:
     both = np.concatenate([places, places + np.array([0.0, 0.01, 0.0])], axis=1)
     actions = np.zeros((11, 14))
     return Demo(
-        name="e", codes=np.zeros((1, 11, 1, 1), dtype=np.uint16), actions=actions,
+        name="e", codes=np.zeros((1, 11, 1, 1), dtype=np.uint32), actions=actions,
         state=np.zeros((11, 0)), index=np.arange(11), instructions=("",) * 11,
         authority=("teleop",) * 11, tool=both,
     )  # fmt: skip
@@ -78,14 +82,14 @@ def moving_demo() -> Demo:
 
 def test_what_is_said_before_acting_has_names_and_offsets():
     dimensions = tuple(f"{arm}/{axis}" for arm in ("left", "right") for axis in AXES)
-    assert spoken(dimensions, False) == names(dimensions)
-    told = spoken(dimensions, True)
+    assert spoken.names(dimensions)[:3] == ("left/aim_x", "left/aim_y", "right/aim_x")
+    told = spoken.names(dimensions, spoken.also("offset"))
     assert told == tuple(
         f"{arm}/{what}_{axis}"
         for arm in ("left", "right") for what in ("aim", "off") for axis in "xy"
     )  # fmt: skip
     demo = moving_demo()
-    found = said(demo, told)
+    found = spoken.of_demo(demo, told)
     where = of_demo(demo)
     np.testing.assert_array_equal(found[:, :2], where[:, 0, :2])
     np.testing.assert_array_equal(found[:, 4:6], where[:, 1, :2])
@@ -93,6 +97,76 @@ def test_what_is_said_before_acting_has_names_and_offsets():
         tools = demo.places[:, 3 * arm : 3 * arm + 2]
         np.testing.assert_allclose(found[:, column : column + 2] + tools, where[:, arm, :2])
     assert np.abs(found[:, 2]).max() > 0.01  # it is on its way to somewhere
+    with pytest.raises(ConfigError, match="did you mean 'offset'"):
+        spoken.also("end, ofset")
+
+
+# Down to a thing, which is taken, and to a place where it is let go; then up.
+CARRIED_Z_M = np.array([0.12, 0.08, 0.02, 0.02, 0.08, 0.12, 0.08, 0.05, 0.05, 0.09, 0.12])
+CARRIED_OPEN = np.array([1, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1], dtype=np.float64)
+
+
+def carrying_demo(words=("put it away",) * 11, index=None) -> Demo:
+    """One arm carries something 0.05 m a step along x, turned by 0.1 rad a step."""
+    place = np.column_stack([0.05 * np.arange(11), np.zeros(11), CARRIED_Z_M])
+    actions = np.zeros((11, 7))
+    actions[:, 6] = CARRIED_OPEN
+    return Demo(
+        name="e", codes=np.zeros((1, 11, 1, 1), dtype=np.uint32), actions=actions,
+        state=np.zeros((11, 0)), index=np.arange(11) if index is None else index,
+        instructions=words, authority=("teleop",) * 11, tool=place,
+        heading=3.0 + 0.1 * np.arange(11)[:, None],
+    )  # fmt: skip
+
+
+def test_a_policy_may_say_what_comes_last_how_often_it_acts_and_how_the_tool_is_turned():
+    dimensions = tuple(f"arm/{axis}" for axis in AXES)
+    told = spoken.names(dimensions, spoken.also("end,turn,left,offset,height"))
+    assert [n.removeprefix("arm/") for n in told] == [
+        "end_x", "end_y", "aim_x", "aim_y", "aim_yaw", "left", "off_x", "off_y", "off_yaw",
+        "off_z",
+    ]  # fmt: skip
+    assert [spoken.unit(n) for n in told] == [
+        "m", "m", "m", "m", "rad", "", "m", "m", "rad", "m"
+    ]  # fmt: skip
+    found = dict(zip(told, spoken.of_demo(carrying_demo(), told).T, strict=True))
+    np.testing.assert_allclose(found["arm/aim_x"], [0.15] * 4 + [0.4] * 5 + [0.5] * 2)
+    np.testing.assert_allclose(found["arm/end_x"], [0.4] * 9 + [0.5] * 2)
+    np.testing.assert_array_equal(found["arm/left"], [2] * 4 + [1] * 5 + [0] * 2)
+    np.testing.assert_allclose(found["arm/aim_yaw"], [3.3] * 4 + [3.8] * 5 + [4.0] * 2)
+    np.testing.assert_allclose(found["arm/off_yaw"][:4], [0.3, 0.2, 0.1, 0.0], atol=1e-12)
+    np.testing.assert_allclose(found["arm/off_z"][:4], [-0.1, -0.06, 0.0, 0.0], atol=1e-12)
+    far = replace(carrying_demo(), heading=np.array([[3.1]] * 3 + [[-3.1]] * 8))
+    assert spoken.of_demo(far, told)[0, -2] == pytest.approx(2 * np.pi - 6.2)  # the short way
+    with pytest.raises(DataError, match="how its tools were turned"):
+        spoken.of_demo(replace(carrying_demo(), heading=None), told)
+
+
+def test_what_comes_last_is_of_the_same_words_and_not_lost_in_a_gap():
+    told = ("arm/end_x", "arm/left")
+    words = ("take it",) * 5 + ("put it away",) * 6
+    found = spoken.of_demo(carrying_demo(words), told)
+    np.testing.assert_allclose(found[:5, 0], [0.15] * 4 + [0.4])  # then on to what comes
+    np.testing.assert_array_equal(found[:, 1], [1] * 4 + [0] + [1] * 4 + [0] * 2)
+    pushed = np.array([0, 1, 2, 3, 4, 8, 9, 10, 11, 12, 13])  # as it was carried
+    found = spoken.of_demo(carrying_demo(index=pushed), told)
+    np.testing.assert_allclose(found[:9, 0], 0.4)
+    np.testing.assert_array_equal(found[:, 1], [2] * 4 + [1] * 5 + [0] * 2)
+    unseen = np.array([0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12])  # as it was let go
+    found = spoken.of_demo(carrying_demo(index=unseen), told)
+    assert np.isnan(found[:8]).all()
+    np.testing.assert_array_equal(found[8:, 1], 0)
+    later = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 + GAP_STEPS])  # who knows what then
+    assert np.isnan(spoken.of_demo(carrying_demo(index=later), told)[:10]).all()
+
+
+def test_a_push_is_one_act_however_many_low_points_it_has():
+    z_m = np.array([0.12, 0.08, 0.038, 0.039, 0.038, 0.039, 0.038, 0.06, 0.1, 0.12, 0.12])
+    place = np.column_stack([0.05 * np.arange(11), np.zeros(11), z_m])
+    demo = replace(carrying_demo(), actions=np.zeros((11, 7)), tool=place)
+    found = spoken.of_demo(demo, ("arm/left", "arm/aim_x"))
+    assert len(set(found[:5, 1])) == 1
+    np.testing.assert_array_equal(found[:, 0], [1] * 7 + [0] * 4)
 
 
 @pytest.mark.torch
@@ -104,18 +178,18 @@ def test_offsets_have_finer_bins_the_nearer_the_place():
         robot="bimanual_wx250s", dimensions=dimensions, cameras=("c",), state_names=(),
         step_time_s=0.2, gripper="open_is_one", demos=(moving_demo(),),
     )  # fmt: skip
-    options = resolve("debug", aim_bins=16, aim_offset=True)
+    options = resolve("debug", aim_bins=16, aim_also="offset")
     made = _aims(Start.scratch("debug"), demos, options, keep=False)
-    assert made is not None and made.dimensions == spoken(dimensions, True)
+    assert made is not None and made.dimensions == spoken.names(dimensions, ("offset",))
     place, offset = np.diff(made.edges[0]), np.diff(made.edges[2])
     assert np.ptp(place) < 1e-12
     assert offset.min() == offset[7] and offset[7] < offset[-1] / 10
     assert made.edges[2][8] == 0.0
-    true = said(moving_demo(), made.dimensions)
+    true = spoken.of_demo(moving_demo(), made.dimensions)
     off = np.abs(made.decode(made.encode(true)) - true)
     assert off[:, 2].max() < 0.02 and off[np.abs(true[:, 2]) < 0.005, 2].max() < 0.001
     without = _aims(Start.scratch("debug"), demos, resolve("debug", aim_bins=16), keep=False)
-    assert without is not None and without.dimensions == names(dimensions)
+    assert without is not None and without.dimensions == spoken.names(dimensions)
 
 
 def test_nothing_is_foreseen_across_a_long_gap():
@@ -206,6 +280,8 @@ def test_the_tokens_of_a_picture_learn_to_point():
         )
         points = rows * 3 * FINE + columns
         points[:, 1] = np.where(chance.random((16, 1)) < 0.5, points[:, 1], NOWHERE)
+        turns = 8 * within[..., 0] - 1  # by the code too: one round, three before it
+        turns = np.where(np.arange(16)[:, None, None] < 8, turns % 32, NOWHERE)
         codes = np.full((16, 2, 10), 7)
         codes[:, :, 9] = 513
         for row, picture in np.argwhere(points[..., 0] >= 0):
@@ -215,11 +291,22 @@ def test_the_tokens_of_a_picture_learn_to_point():
         tables = torch.full_like(ids, Table.VISION)
         tables[:, :3] = Table.TEXT
         none = torch.zeros(16, dtype=torch.long)
-        batch = Batch(ids, tables, ids, tables, ids.float(), none, None, torch.from_numpy(points))
+        both = torch.from_numpy(np.stack([points, turns], -1))
+        batch = Batch(ids, tables, ids, tables, ids.float(), none, None, both)
         model(ids, tables)
         loss = pointing(batch)
         learner.zero_grad()
         loss.backward()
         learner.step()
-    # A place spread by one of its kind has an entropy of 1.42 nats.
-    assert 1.3 < float(loss.detach()) < 1.42 + 0.25 < np.log(9) + np.log(4)
+    # Spread by one of its kind a place or heading has an entropy of 1.42 nats; half of the
+    # headings are known.
+    assert 1.9 < float(loss.detach()) < 1.5 * 1.42 + 0.3 < 1.5 * 1.42 + 0.5 * np.log(4)
+
+
+def test_headings_count_round_half_a_turn():
+    from lapa_core.train.feed import _turns
+    from lapa_core.train.pointing import NOWHERE, TURNS
+
+    step = np.pi / TURNS
+    heading = np.array([0.5 * step, 1.5 * step, -0.5 * step, 0.5 * step + np.pi, np.nan])
+    assert _turns(heading).tolist() == [0, 1, TURNS - 1, 0, NOWHERE]

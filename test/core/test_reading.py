@@ -40,7 +40,7 @@ def begun(cameras: int = 1, **changes: object):
     chance = np.random.default_rng(3)
     few = []
     for demo in demos.demos:  # each picture all of one code, of four: little to be remembered
-        each = chance.choice(np.uint16([5, 90, 300, 411]), (*demo.codes.shape[:3], 1))
+        each = chance.choice(np.uint32([5, 90, 300, 411]), (*demo.codes.shape[:3], 1))
         few.append(replace(demo, codes=np.broadcast_to(each, demo.codes.shape)))
     demos = replace(demos, demos=tuple(few))
     checkpoint = ready(Start.scratch("debug", sentences=WORDS), demos, options)

@@ -187,7 +187,7 @@ def test_both_forms_are_the_same_demonstrations(
     robot, _ = small_robot("wx250s")
 
     def encode(episode: str, files: Any) -> Any:
-        seen = np.array([read_image(f)[0, 0, 0] for f in files], dtype=np.uint16)
+        seen = np.array([read_image(f)[0, 0, 0] for f in files], dtype=np.uint32)
         return np.stack([seen, seen + 100])[:, :, np.newaxis]  # two variants, one code
 
     found = demo_set(pictures / f"a{suffix}", robot, encode)
@@ -212,7 +212,7 @@ def test_another_polarity_is_exchanged(pictures: Path, golden: Path) -> None:
 
     _, text = small_robot("wx250s")
     turned = yaml.safe_load(text.replace("polarity: open_is_one", "polarity: open_is_zero"))
-    encode = lambda episode, files: np.zeros((1, len(files), 1), dtype=np.uint16)  # noqa: E731
+    encode = lambda episode, files: np.zeros((1, len(files), 1), dtype=np.uint32)  # noqa: E731
     found = demo_set(pictures / "a.json", robots.parse(turned, "turned"), encode)
     raw = np.array([s["conversations"][1]["raw_actions"] for s in steps_of(golden)])
     actions = {d.name[-1]: d.actions for d in found.demos}["0"]

@@ -269,12 +269,19 @@ def test_pointing_is_part_of_the_loss() -> None:
     plain = trainee(batch)
     trainee.point(0.5, 1, arms=1)
     assert trainee(batch).total == plain.total  # no points, nothing to point at
-    batch = replace(batch, points=torch.tensor([[[3]], [[-100]], [[0]], [[15]]]))
+    batch = replace(
+        batch, points=torch.tensor([[[[3, 5]]], [[[-100, -100]]], [[[0, -100]]], [[[15, 31]]]])
+    )
     found = trainee(batch)
     torch.testing.assert_close(found.total, plain.total + 0.5 * found.parts["point"])
     assert float(found.parts["point"]) > 1
     found.total.backward()
-    assert trainee.pointing is not None and trainee.pointing.head.weight.grad.abs().sum() > 0
+    assert trainee.pointing is not None
+    for head in (trainee.pointing.head, trainee.pointing.fine, trainee.pointing.turn):
+        assert head.weight.grad.abs().sum() > 0
+    trainee.zero_grad()
+    nowhere = torch.full((4, 1, 1, 2), -100)
+    assert trainee(replace(batch, points=nowhere)).total == plain.total
 
 
 def test_validation_that_could_tell_nothing_is_refused() -> None:

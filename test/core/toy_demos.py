@@ -27,7 +27,7 @@ def toy_demos(
     chance = np.random.default_rng(seed)
     demos = []
     for i in range(num_demos):
-        codes = chance.integers(0, 512, (variants, steps, cameras, CODES)).astype(np.uint16)
+        codes = chance.integers(0, 512, (variants, steps, cameras, CODES)).astype(np.uint32)
         kind = chance.integers(0, 4, steps)
         codes[:, :, 0, :8] = kind[:, None]
         actions = chance.normal(0, 1e-3, (steps, 7))

@@ -45,7 +45,7 @@ class Corpus:
 
     texts: tuple[str, ...]
     said: NDArray[np.int64]
-    vision: NDArray[np.int32]
+    vision: NDArray[np.int64]
     latent: NDArray[np.int64]
     clips: tuple[str, ...]
     clip: NDArray[np.int64]
@@ -104,7 +104,7 @@ def read(folders: Sequence[Path]) -> Corpus:
                 said.append(texts.setdefault(words, len(texts)))
                 name = f"{folder.name}/{example['clip']}" if len(folders) > 1 else example["clip"]
                 clip.append(clips.setdefault(name, len(clips)))
-                vision.append(np.array(example["vision"], dtype=np.int32))
+                vision.append(np.array(example["vision"], dtype=np.int64))
                 latent.append(np.array(example["latent"], dtype=np.int64))
     if not said:
         raise DataError(f"no example in {', '.join(map(str, folders))}")

@@ -11,7 +11,6 @@ n cells, K codes, D width. Knows nothing of pictures.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -179,8 +178,8 @@ class MovingCodebooks:
         return sum(part.used() for part in self._parts)
 
     def perplexity(self) -> float:
-        """As many codes, all used alike, would tell as much, were the parts independent."""
-        return math.prod(part.perplexity() for part in self._parts)
+        """As many entries, all used alike, would tell as much, were the parts independent."""
+        return sum(part.perplexity() for part in self._parts)
 
     def tensors(self) -> dict[str, Tensor]:
         """What a run has to save; the entries are the table's."""
