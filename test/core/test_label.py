@@ -164,6 +164,7 @@ def test_lines_of_the_reference(corpus: Path, networks: tuple[Path, Path], tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # of some 25 starts each imports torch, some 5 s
 def test_killed_twenty_times_nothing_is_lost_or_doubled(
     networks: tuple[Path, Path], tmp_path: Path
 ) -> None:
