@@ -73,6 +73,8 @@ def tools(demo: Demo) -> Iterator[FloatArray]:
     arms = demo.actions.shape[1] // NUM_AXES
     if demo.places.shape[1] != 3 * arms:
         raise DataError(f"{demo.name} does not say where its tools were, so not where they act")
+    if demo.turns.shape[1] not in (0, arms):
+        raise DataError(f"{demo.name} has {demo.turns.shape[1]} headings of {arms} tools")
     for arm in range(arms):
         turns = demo.turns[:, arm] if demo.turns.shape[1] else np.full(len(demo), np.nan)
         yield np.column_stack([demo.places[:, 3 * arm : 3 * arm + 3], turns])

@@ -140,6 +140,8 @@ def test_a_policy_may_say_what_comes_last_how_often_it_acts_and_how_the_tool_is_
     assert spoken.of_demo(far, told)[0, -2] == pytest.approx(2 * np.pi - 6.2)  # the short way
     with pytest.raises(DataError, match="how its tools were turned"):
         spoken.of_demo(replace(carrying_demo(), heading=None), told)
+    with pytest.raises(DataError, match="1 headings of 2 tools"):
+        of_demo(replace(moving_demo(), heading=np.zeros((11, 1))))
 
 
 def test_what_comes_last_is_of_the_same_words_and_not_lost_in_a_gap():
