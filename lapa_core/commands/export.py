@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
+from lapa_core.commands.telling import counted
 from lapa_core.data import labels
 from lapa_core.data.cuts import AUTHORITIES, CutParams
 from lapa_core.data.samples import SampleParams
@@ -34,7 +34,7 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
         args.flagged,
         first_camera=is_reference,
     )
-    progress = _show if sys.stderr.isatty() else _quiet
+    progress = counted("", " episodes")
     if is_reference:
         report = reference.export(source, args.out, args.pictures, progress)
     else:
@@ -70,11 +70,3 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default="jpg",
         help=f"of {reference.KIND}; png keeps every pixel",
     )
-
-
-def _show(done: int, total: int) -> None:
-    print(f"\r{done} of {total} episodes", end="\n" * (done == total), file=sys.stderr)
-
-
-def _quiet(done: int, total: int) -> None:
-    """Without a terminal there is nothing to follow."""

@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from lapa_core.commands import finetune_inputs as inputs
+from lapa_core.commands.telling import say
 from lapa_core.errors import ConfigError
 from lapa_core.train.presets import PRESETS, TrainOptions, resolve
 
@@ -164,7 +165,8 @@ def _plan(args: argparse.Namespace, options: TrainOptions) -> str:
 
 def _train(args: argparse.Namespace, options: TrainOptions) -> int:
     from lapa_core.train import placing
-    from lapa_core.train.finetune import check_output, finetune, read_paraphrases
+    from lapa_core.train.finetune import finetune, read_paraphrases
+    from lapa_core.train.opening import check_output
 
     check_output(args.output, args.source, args.resume)
     accelerator = placing.make_accelerator(args.cpu)
@@ -177,7 +179,7 @@ def _train(args: argparse.Namespace, options: TrainOptions) -> int:
     said = {i for d in demos.demos for i in d.instructions}
     others = read_paraphrases(args.paraphrases, said) if args.paraphrases else {}
     if first:
-        inputs.say(str(demos.report))
+        say(str(demos.report))
     ended = finetune(
         start,
         demos,
@@ -188,7 +190,7 @@ def _train(args: argparse.Namespace, options: TrainOptions) -> int:
         keep_adapter=args.keep_adapter,
         robot=inputs.robot_of(args, options, demos),
         accelerator=accelerator,
-        say=inputs.say,
+        say=say,
     )
     if first:
         why = f" ({ended.ended})" if ended.ended else ""

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
+from lapa_core.commands.telling import counted, say
 from lapa_core.data.join import joined, labels
 from lapa_core.errors import ConfigError
 from lapa_core.train.presets import TrainOptions
@@ -83,7 +83,7 @@ def _demos(args: argparse.Namespace, options: TrainOptions, vqgan: Any, crop: bo
             args.demos, _named_robot(args), vqgan=vqgan, cache=_cache(args, args.demos),
             params=params, images_root=args.images,
         )  # fmt: skip
-    folders = (args.demos, *args.also)
+    folders, show = (args.demos, *args.also), counted("encoded ", " episodes")
     sets = [
         tokens.build(
             folder,
@@ -92,7 +92,7 @@ def _demos(args: argparse.Namespace, options: TrainOptions, vqgan: Any, crop: bo
             params=params,
             mapping=args.mapping,
             workers=args.workers,
-            progress=_encoded,
+            progress=lambda p: show(p.done, p.total),
             strict=args.strict,
         )
         for folder in folders
@@ -102,14 +102,6 @@ def _demos(args: argparse.Namespace, options: TrainOptions, vqgan: Any, crop: bo
 
 def _cache(args: argparse.Namespace, folder: Path) -> Path:
     return args.cache or folder.with_name(folder.name + ".tokens")
-
-
-def _encoded(progress: Any) -> None:
-    """The line of one episode; only a terminal sees each."""
-    if sys.stderr.isatty():
-        end = "\n" if progress.done == progress.total else ""
-        sys.stderr.write(f"\rencoded {progress.done} of {progress.total} episodes{end}")
-        sys.stderr.flush()
 
 
 def robot_of(args: argparse.Namespace, options: TrainOptions, demos: Any) -> Any:
@@ -145,8 +137,3 @@ def _size(text: str) -> tuple[str, int]:
     if not number.strip().isdecimal():
         raise ConfigError(f"--model {text!r}: must be NAME=NUMBER, such as hidden_size=256")
     return name.strip(), int(number)
-
-
-def say(text: str) -> None:
-    """Tell a person; results alone go to standard output."""
-    print(text, file=sys.stderr)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from lapa_core import robot as robots
 from lapa_core.audit import inspection, page, table
 from lapa_core.audit.inspection import Report
+from lapa_core.commands.telling import counted
 from lapa_core.errors import ConfigError, DataError
 from lapa_core.recording.episode import Finding
 
@@ -39,10 +39,10 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     expect = dict(_rate(text) for text in args.expect)
     found = [path for given in args.paths for path in inspection.find(given)]
     pictures = page.pictures_each(len(found)) if args.html else 0
-    reports = []
+    reports, show = [], counted("", "")
     for i, path in enumerate(found):
-        if len(found) > 1 and sys.stderr.isatty():
-            print(f"\r{i + 1} of {len(found)}", end="\n" * (i + 1 == len(found)), file=sys.stderr)
+        if len(found) > 1:
+            show(i + 1, len(found))
         reports.append(_inspect(path, robot, expect, pictures, alone=len(found) == 1))
     if args.json:
         print(json.dumps([as_json(r) for r in reports], indent=2, ensure_ascii=False))

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
+from lapa_core.commands.telling import say
 from lapa_core.data.footage.pairs import PairParams
 from lapa_core.data.footage.store import StoreParams
 from lapa_core.errors import ConfigError
@@ -62,19 +62,15 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
 
 def _report(outcome: Outcome, refused: dict[str, str], seconds: float) -> None:
     rate = outcome.examples / max(seconds, 1e-9)
-    _say(f"{outcome.examples} examples, {rate:.0f} a second, {outcome.silent} without words")
+    say(f"{outcome.examples} examples, {rate:.0f} a second, {outcome.silent} without words")
     for why, count in sorted(outcome.left.items()):
-        _say(f"  {count} frames begin none: {why}")
+        say(f"  {count} frames begin none: {why}")
     for what, those in (("refused", refused), ("damaged", outcome.damaged)):
         for name, why in list(those.items())[:SHOWN]:
-            _say(f"  {what}: {name}: {why}")
+            say(f"  {what}: {name}: {why}")
         if len(those) > SHOWN:
-            _say(f"  {what}: and {len(those) - SHOWN} more")
+            say(f"  {what}: and {len(those) - SHOWN} more")
 
 
 def _tell(done: int, total: int) -> None:
-    _say(f"{done} of {total} shards")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    say(f"{done} of {total} shards")

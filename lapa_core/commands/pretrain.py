@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from lapa_core.commands import pretrain_laq, pretrain_latent
+from lapa_core.commands.telling import counted, say
 from lapa_core.errors import ConfigError
 from lapa_core.train.vqgan.options import TokenizerOptions
 from lapa_core.train.vqgan.reading import LIMIT
@@ -71,10 +71,10 @@ def _train_vqgan(args: argparse.Namespace) -> int:
         limit=args.pictures,
         mapping=args.mapping,
         center_crop=args.center_crop,
-        progress=_read,
+        progress=counted("read pictures of ", " episodes"),
     )
     for name, why in pool.refused.items():
-        _say(f"refused {name}: {why}")
+        say(f"refused {name}: {why}")
     verdict = pretrain(
         vqgan,
         pool,
@@ -84,7 +84,7 @@ def _train_vqgan(args: argparse.Namespace) -> int:
         moving=args.moving,
         resume=args.resume,
         device=args.device or _device(),
-        say=_say,
+        say=say,
     )
     print(f"{args.output}\n{verdict}")
     return 0
@@ -126,18 +126,6 @@ def _device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _read(done: int, total: int) -> None:
-    """The line of one episode; only a terminal sees each."""
-    if sys.stderr.isatty():
-        end = "\n" if done == total else ""
-        sys.stderr.write(f"\rread pictures of {done} of {total} episodes{end}")
-        sys.stderr.flush()
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
 
 
 Kind = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]

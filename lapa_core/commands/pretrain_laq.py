@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from lapa_core.commands.telling import counted, say, silent
 from lapa_core.errors import ConfigError
 from lapa_core.train.laq.options import PRESETS, SHARED, LaqOptions, resolve, resolve_codes, sizes
 from lapa_core.train.presets import TrainOptions, defaults
@@ -80,13 +80,13 @@ def run(args: argparse.Namespace) -> int:
             wanted=wanted,
             cameras=args.cameras,
             workers=args.workers,
-            progress=_read if accelerator.is_main_process else _silent,
+            progress=counted("read ", " clips") if accelerator.is_main_process else silent,
         )
     for line in found.report.lines() if accelerator.is_main_process else ():
-        _say(line)
+        say(line)
     standing = recipe.pretrain(
         model, found, args.output, options, codes, source=str(args.source or ""),
-        resume=args.resume, accelerator=accelerator, say=_say,
+        resume=args.resume, accelerator=accelerator, say=say,
     )  # fmt: skip
     print(args.output)
     if standing.best:
@@ -119,19 +119,3 @@ def _model(args: argparse.Namespace, codes: LaqOptions, seed: int) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Laq(LaqConfig(**wanted))
-
-
-def _silent(done: int, total: int) -> None:
-    del done, total
-
-
-def _read(done: int, total: int) -> None:
-    """The line of one clip; only a terminal sees each."""
-    if sys.stderr.isatty():
-        end = "\n" if done == total else ""
-        sys.stderr.write(f"\rread {done} of {total} clips{end}")
-        sys.stderr.flush()
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)

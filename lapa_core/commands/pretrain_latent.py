@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import fields
 from pathlib import Path
 
+from lapa_core.commands.telling import say
 from lapa_core.errors import ConfigError
 from lapa_core.train.loss import TEXT_WEIGHT
 from lapa_core.train.presets import PRESETS, TrainOptions, resolve
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
     corpus = shards.read(args.shards)
     if corpus.silent:
-        _say(f"{corpus.silent} of {len(corpus)} examples have no words: {shards.SILENT!r} is said")
+        say(f"{corpus.silent} of {len(corpus)} examples have no words: {shards.SILENT!r} is said")
     if args.source == SCRATCH:
         if not args.vqgan:
             raise ConfigError("--from scratch needs the --vqgan of the shards")
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"the shards' picture tokens are not of the VQGAN in {used}")
     standing = recipe.pretrain(
         start, corpus, args.output, options, clean=args.clean, text_weight=args.text_weight,
-        resume=args.resume, accelerator=make_accelerator(args.cpu), say=_say,
+        resume=args.resume, accelerator=make_accelerator(args.cpu), say=say,
     )  # fmt: skip
     print(args.output)
     if standing.best:
@@ -101,7 +101,3 @@ def run(args: argparse.Namespace) -> int:
               f"{100 * standing.best['accuracy']:.1f} %, loss "
               f"{standing.best['relative']:.2f} of guessing by frequency")  # fmt: skip
     return 0
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)

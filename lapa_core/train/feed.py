@@ -1,10 +1,6 @@
 # Copyright (c) 2026 lapa_ros contributors
 # SPDX-License-Identifier: MIT
-"""Which examples each update learns from: a function of the seed and the update's number alone.
-
-So a run that is resumed needs no more than that number to go on with the same batches. Layout
-and loss of a sequence are those of `examples.action_example`, called once for each wording; a
-batch only fills the numbers in, in arrays, so that one core feeds a fast GPU.
+"""Batches of demonstrations: the steps of `sequences` with their pictures, states and actions.
 
 n samples, k steps of a chunk, d dimensions, c cameras, N codes a picture, s numbers of state.
 """
@@ -12,11 +8,11 @@ n samples, k steps of a chunk, d dimensions, c cameras, N codes a picture, s num
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lapa_core.data import spoken
 from lapa_core.data.aims import of_demo
@@ -26,31 +22,15 @@ from lapa_core.data.words import Wordings
 from lapa_core.errors import DataError
 from lapa_core.model.action_tokenizer import ActionTokenizer
 from lapa_core.model.checkpoint import Checkpoint
-from lapa_core.model.vocabulary import BOS_ID, Table
+from lapa_core.model.vocabulary import Table
 from lapa_core.robot import Robot
 from lapa_core.train import examples
-from lapa_core.train.examples import Batch, Example
+from lapa_core.train.examples import Example
 from lapa_core.train.pointing import FINE, NOWHERE, TURNS
-
-IntArray = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Samples of one batch: (n,) each.
-
-    Attributes:
-        samples: numbers of the samples.
-        wordings: which alternative of the instruction.
-        variants: which variant of the pictures.
-    """
-
-    samples: IntArray
-    wordings: IntArray
-    variants: IntArray
+from lapa_core.train.sequences import Drawn, IntArray, Sequences
 
 
-class Feed:
+class Feed(Sequences):
     """All steps of some demonstrations as samples, and batches of them.
 
     Args:
@@ -64,6 +44,8 @@ class Feed:
         views: how each camera sees, and the robot whose arms act: batches then tell in which
             cell of each picture; None asks for no such thing.
     """
+
+    unit = "steps"
 
     def __init__(
         self,
@@ -79,9 +61,7 @@ class Feed:
     ) -> None:
         if not demos.num_steps:
             raise DataError(f"{demos.report.source or 'the demonstrations'}: not one step to use")
-        self._checkpoint, self._augment, self._pad_to, self._seed = (
-            checkpoint, augment, pad_to, seed,
-        )  # fmt: skip
+        self._checkpoint = checkpoint
         self._chunk = checkpoint.interface.chunk_length
         self.demos = demos.demos
         self._number_samples()
@@ -93,15 +73,14 @@ class Feed:
             self._states = checkpoint.states.encode(np.concatenate([d.state for d in self.demos]))
         self._aims = None if checkpoint.aims is None else aim_codes(self.demos, checkpoint.aims)
         said = [i for d in self.demos for i in d.instructions]
-        self._wordings = Wordings(said, paraphrases or {}, word_noise, seed)
-        self._templates = [self._template(t) for t in self._wordings.texts]
-        self.lengths = np.array([len(t) for t in self._templates])
+        super().__init__(
+            Wordings(said, paraphrases or {}, word_noise, seed),
+            self._template,
+            variants=self.demos[0].codes.shape[0] if augment else 1,
+            pad_to=pad_to,
+            seed=seed,
+        )
         self._points = None if views is None else points_of(self.demos, *views)
-        self._plans: dict[tuple[int, int], list[Drawn]] = {}
-
-    def __len__(self) -> int:
-        """Number of samples."""
-        return len(self._rows)
 
     def _number_samples(self) -> None:
         """Place of every sample, and how many steps its chunk has."""
@@ -130,81 +109,17 @@ class Feed:
         """Of a picture, its mark at the end included."""
         return int(self.demos[0].codes.shape[-1]) + 1
 
-    # --- which ---------------------------------------------------------------------------------
-
-    def batches_per_epoch(self, size: int) -> int:
-        """Whole batches in the samples; at least one, which may be smaller."""
-        return max(len(self) // size, 1)
-
-    def draw(self, number: int, size: int) -> Drawn:
-        """The samples of batch `number` (from 0, over all epochs)."""
-        epoch, place = divmod(number, self.batches_per_epoch(size))
-        plan = self._plans.get((epoch, size))
-        if plan is None:  # another thread may ask for another epoch meanwhile
-            plan = self._plan(epoch, size)
-            self._plans = {(epoch, size): plan}
-        return plan[place]
-
-    def _plan(self, epoch: int, size: int) -> list[Drawn]:
-        """Every sample at most once: what fills no whole batch waits for another epoch."""
-        chance = np.random.default_rng((self._seed, epoch))
-        wordings = self._wordings.draw(chance)
-        variants = np.zeros(len(self), dtype=np.int64)
-        if self._augment:
-            variants = chance.integers(self.demos[0].codes.shape[0], size=len(self))
-        found = examples.bucketed(self.lengths[wordings], size, chance)
-        whole = [b for b in found if len(b) == size] or found
-        return [Drawn(b, wordings[b], variants[b]) for b in whole]
-
-    def in_order(self, samples: IntArray) -> Drawn:
-        """These samples with the words they were recorded with and the plain pictures."""
-        return Drawn(samples, self._wordings.plain[samples], np.zeros_like(samples))
-
-    def episodes(self, drawn: Drawn) -> list[str]:
+    def sources(self, drawn: Drawn) -> list[str]:
         """Names of the episodes they are from."""
         return sorted({self.demos[i].name for i in self._owner[drawn.samples]})
 
-    # --- what ----------------------------------------------------------------------------------
-
-    def batch(self, drawn: Drawn) -> Batch:
-        """Equal to `examples.collate` of the samples' `action_example`s."""
-        lengths = self.lengths[drawn.wordings]
-        longest = int(lengths.max()) - 1
-        if self._pad_to and longest > self._pad_to:
-            raise DataError(
-                f"an example has {longest} tokens to read, and only {self._pad_to} are allowed"
-            )
-        width = self._pad_to or -(-longest // 8) * 8
-        shape = (len(lengths), width + 1)
-        ids, tables = np.full(shape, BOS_ID, dtype=np.int64), np.full(shape, int(Table.TEXT))
-        loss = np.zeros(shape, dtype=np.float32)
-        for i, wording in enumerate(drawn.wordings):
-            template = self._templates[wording]
-            n = len(template)
-            ids[i, :n], tables[i, :n], loss[i, :n] = template.ids, template.tables, template.loss
-        values = self._fill(drawn, ids, tables, loss)
-        # A row's last token is no input: it becomes a pad there.
-        inputs, input_tables = ids[:, :-1].copy(), tables[:, :-1].copy()
-        row = np.arange(len(lengths))
-        short = lengths - 1 < width
-        inputs[row[short], lengths[short] - 1] = BOS_ID
-        input_tables[row[short], lengths[short] - 1] = Table.TEXT
-        arrays = (
-            inputs,
-            input_tables,
-            ids[:, 1:].copy(),
-            tables[:, 1:].copy(),
-            loss[:, 1:].copy(),
-        )
-        tensors = [torch.from_numpy(a) for a in (*arrays, lengths - 1, values)]
-        if self._points is not None:
-            tensors.append(torch.from_numpy(self._points[drawn.samples]))
-        return Batch(*tensors)
-
     def _fill(
         self, drawn: Drawn, ids: IntArray, tables: IntArray, loss: NDArray[np.float32]
-    ) -> NDArray[np.float64]:
-        """Write codes, state and actions where the templates have room; gives (n, k, d) values."""
+    ) -> dict[str, Tensor]:
+        """Write codes, state and actions where the templates have room.
+
+        Gives (n, k, d) values and, where they are asked for, points.
+        """
         samples = drawn.samples
         codes = np.stack(
             [
@@ -233,7 +148,11 @@ class Feed:
         ids[here], loss[here] = codes.ravel(), weights.ravel()
         after = (here.cumsum(1) == here.sum(1, keepdims=True)) & ~here
         loss[after & ~exists[:, -1:]] = 0  # no end after steps that do not exist
-        return np.where(exists[..., None], self._actions[rows], np.nan)
+        values = np.where(exists[..., None], self._actions[rows], np.nan)
+        more = {"values": torch.from_numpy(values)}
+        if self._points is not None:
+            more["points"] = torch.from_numpy(self._points[samples])
+        return more
 
 
 def steps_left(demo: Demo, chunk: int) -> IntArray:

@@ -10,29 +10,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
-import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import nn
 
 from lapa_core.data.demos import DemoSet
 from lapa_core.data.views import View
-from lapa_core.errors import ConfigError, DataError
-from lapa_core.model.checkpoint import DTYPES, INTERFACE, Checkpoint
-from lapa_core.policy.allocator import keep_freed_memory
+from lapa_core.errors import ConfigError
+from lapa_core.model.checkpoint import Checkpoint
 from lapa_core.robot import Robot
 from lapa_core.train import adapters, loop
-from lapa_core.train.examples import Batch
-from lapa_core.train.feed import Drawn, Feed
-from lapa_core.train.placing import make_accelerator, products_type
+from lapa_core.train.feed import Feed
+from lapa_core.train.model_task import ModelTask
+from lapa_core.train.opening import check_output, claim, run_folder, settle, states_of
 from lapa_core.train.presets import TrainOptions
-from lapa_core.train.reading import learn_to_read
 from lapa_core.train.start import Start, ready
-from lapa_core.train.state import States
-from lapa_core.train.task import Standing, Task
+from lapa_core.train.task import Standing
 from lapa_core.train.validation import Trainee, Validator
 
 Paraphrases = Mapping[str, Sequence[str]]
@@ -73,14 +69,7 @@ def finetune(
         TrainingError, DataError, CheckpointError, ConfigError: in one line what is wrong; what
             was saved before is as it was.
     """
-    accelerator = accelerator or make_accelerator()
-    precision = products_type(options.precision, accelerator.device)
-    options = replace(options, precision=precision)
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    if accelerator.device.type == "cpu":
-        keep_freed_memory()
-    torch.manual_seed(options.seed + accelerator.process_index)  # of dropout
+    options, accelerator = settle(options, accelerator)
     if held is None:
         demos, held = demos.split(options.validation, options.seed)
     facts = {
@@ -89,13 +78,10 @@ def finetune(
         "data": fingerprint(demos, held),
         "paraphrases": {k: list(v) for k, v in sorted((paraphrases or {}).items())},
     }
-    run = output.with_name(output.name + ".run")
-    states = States(run, options.keep, accelerator.process_index, accelerator.num_processes)
+    states = states_of(output, options, accelerator)
     if accelerator.is_main_process:
         check_output(output, start.name, resume)
-        known = states.facts()
-        wrong = options.differences(known["options"]) if known else []
-        states.open(facts, wrong, ("start", "data", "paraphrases"))
+        claim(states, facts, options, ("start", "data", "paraphrases"))
     accelerator.wait_for_everyone()
     quiet = not accelerator.is_main_process
     checkpoint = ready(start, demos, options, robot=robot, say=(lambda _: None) if quiet else say)
@@ -103,15 +89,15 @@ def finetune(
     task = Finetune(
         checkpoint, demos, held, output, options, paraphrases or {}, accelerator, robot
     )
-    task.source = start.name
     begins = not (resume and states.facts())
     if options.read_steps and begins and start.interface is None:
         task.read((lambda _: None) if quiet else say)
-    task.adapter_folder = run / "adapter" if keep_adapter and options.method != "full" else None
+    if keep_adapter and options.method != "full":
+        task.keep_adapter(run_folder(output) / "adapter", of=start.name)
     return loop.train(task, options, states, accelerator, facts, resume=resume)
 
 
-class Finetune(Task):
+class Finetune(ModelTask):
     """The task of learning actions from demonstrations."""
 
     def __init__(
@@ -126,16 +112,13 @@ class Finetune(Task):
         robot: Robot | None = None,
     ) -> None:
         assert checkpoint.actions is not None  # `ready` made them
-        self.checkpoint, self.output, self.options = checkpoint, output, options
-        self._accelerator, self.adapter_folder = accelerator, None
-        self.source = ""  # whose adapters they are
         bins = checkpoint.num_bins
         self.trainee = Trainee(checkpoint.lapa, spread_bins=options.label_spread, num_bins=bins)
         views = None
         if options.point_weight:
             views = _views(robot, checkpoint)
             self.trainee.point(options.point_weight, options.point_layer, len(views[0].arms))
-        self.feed = Feed(
+        feed = Feed(
             demos,
             checkpoint,
             paraphrases=paraphrases,
@@ -145,37 +128,17 @@ class Finetune(Task):
             seed=options.seed,
             views=views,
         )
+        super().__init__(checkpoint, feed, output, options, accelerator, "episodes")
+        self._adapter: tuple[Path, str] | None = None
         self._validator = None
         if held.num_steps:
             known = Feed(held, checkpoint)
             size = options.batch
             self._validator = Validator(known, checkpoint, options.validation_samples, size)
 
-    def read(self, say: Callable[[str], None]) -> None:
-        """The stage before the first update, for new weights; all processes do the same."""
-        made, device = self.checkpoint, self._accelerator.device
-        made.lapa.to(device)
-        learn_to_read(made.lapa, made.vqgan, self.feed, self.options, device, say)
-        made.vqgan.to("cpu")
-
-    def _share(self, number: int, rank: int, world: int) -> Drawn:
-        drawn = self.feed.draw(number, self.options.batch * world)
-        count = len(drawn.samples) // world * world
-        if not count:
-            raise DataError(f"{len(self.feed)} steps are not enough for {world} processes")
-        mine = slice(rank, count, world)
-        return Drawn(drawn.samples[mine], drawn.wordings[mine], drawn.variants[mine])
-
-    def batch(self, number: int, rank: int, world: int) -> Batch:
-        """A process' part of batch `number`."""
-        return self.feed.batch(self._share(number, rank, world))
-
-    def blame(self, number: int, rank: int, world: int) -> str:
-        """The episodes of that batch."""
-        names = self.feed.episodes(self._share(number, rank, world))
-        shown = ", ".join(names[:5])
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        return f"episodes {shown}{more}"
+    def keep_adapter(self, folder: Path, of: str) -> None:
+        """Also save the adapters alone, in `folder`, as those of the checkpoint `of`."""
+        self._adapter = folder, of
 
     def validate(self, module: nn.Module, accelerator: Accelerator) -> dict[str, float] | None:
         """Errors on the demonstrations held back."""
@@ -196,27 +159,12 @@ class Finetune(Task):
         return ", ".join(parts) + f", {errors['relative']:.2f} of a constant's"
 
     def export(self, step: int, errors: Mapping[str, float]) -> None:
-        """Write the checkpoint; all processes give their shards, the first one writes."""
-        lapa, first = self.trainee.model, self._accelerator.is_main_process
-        weights = {}
-        for name, tensor in adapters.merged(lapa, DTYPES[self.options.save_type]):
-            if first:
-                weights[name] = tensor
-        adapter = adapters.alone(lapa) if self.adapter_folder else {}
-        if not first:
-            return
-        made = replace(
-            self.checkpoint,
-            lapa=adapters.plain(lapa.config, weights),
-            interface=replace(
-                self.checkpoint.interface,
-                origin=f"{self.checkpoint.interface.origin}, {step} updates",
-            ),
-            statistics={**self.checkpoint.statistics, "validation": dict(errors)},
-        )
-        made.save_pretrained(self.output)
-        if self.adapter_folder is not None:
-            adapters.save_adapter(adapter, self.options, self.source, self.adapter_folder)
+        """Write the checkpoint, and the adapters if asked for."""
+        adapter = adapters.alone(self.trainee.model) if self._adapter else {}
+        super().export(step, errors)
+        if self._adapter and self._accelerator.is_main_process:
+            folder, source = self._adapter
+            adapters.save_adapter(adapter, self.options, source, folder)
 
 
 def _views(robot: Robot | None, checkpoint: Checkpoint) -> tuple[Robot, tuple[View, ...]]:
@@ -239,23 +187,6 @@ def _views(robot: Robot | None, checkpoint: Checkpoint) -> tuple[Robot, tuple[Vi
             f"{robot.name} do not. Use 0"
         )
     return robot, views
-
-
-def check_output(output: Path, source: str, resume: bool) -> None:
-    """Refuse a folder that a training would spoil, before anything is read or made.
-
-    Raises:
-        ConfigError: it is no checkpoint, the one that is begun with, or of another run.
-    """
-    if output.exists() and not (output / INTERFACE).is_file():
-        raise ConfigError(f"{output} exists and is no checkpoint; choose another --output")
-    if output.exists() and output.resolve() == Path(source).resolve():
-        raise ConfigError(
-            f"{output} is what the training begins with, and would change under it; choose "
-            f"another --output"
-        )
-    states = States(output.with_name(output.name + ".run"))
-    states.refuse_unless(resume)
 
 
 def fingerprint(*sets: DemoSet) -> str:

@@ -10,22 +10,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
-import torch
 from accelerate import Accelerator
 
 from lapa_core.errors import ConfigError
 from lapa_core.model.laq import Laq
-from lapa_core.policy.allocator import keep_freed_memory
 from lapa_core.train import loop
 from lapa_core.train.laq.footage import Footage
 from lapa_core.train.laq.options import STEADY, LaqOptions
 from lapa_core.train.laq.task import CONFIG, LearnChanges
-from lapa_core.train.placing import make_accelerator, products_type
+from lapa_core.train.opening import check_output, claim, settle, states_of
 from lapa_core.train.presets import TrainOptions
-from lapa_core.train.state import States
 from lapa_core.train.task import Standing
 
 
@@ -60,12 +57,7 @@ def pretrain(
         TrainingError, DataError, ConfigError: in one line what is wrong; what was saved before is
             as it was.
     """
-    accelerator = accelerator or make_accelerator()
-    options = replace(options, precision=products_type(options.precision, accelerator.device))
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    if accelerator.device.type == "cpu":
-        keep_freed_memory()
+    options, accelerator = settle(options, accelerator)
     if codes.quantiser == STEADY and not source and codes.begin >= options.steps:
         raise ConfigError(f"codes begin after {codes.begin} updates, and there are "
                           f"{options.steps}: fewer --begin, or more --steps")  # fmt: skip
@@ -74,20 +66,10 @@ def pretrain(
         "options": asdict(options), "codes": asdict(codes), "start": source,
         "data": footage.fingerprint(), "sizes": model.config.to_diff_dict(),
     }  # fmt: skip
-    states = States(
-        output.with_name(output.name + ".run"), options.keep, accelerator.process_index,
-        accelerator.num_processes,
-    )  # fmt: skip
+    states = states_of(output, options, accelerator)
     if accelerator.is_main_process:
-        if output.exists() and not is_laq(output):
-            raise ConfigError(f"{output} exists and is no LAQ; choose another --output")
-        if source and output.exists() and output.resolve() == Path(source).resolve():
-            raise ConfigError(f"{output} is what the training begins with, and would change under "
-                              "it; choose another --output")  # fmt: skip
-        states.refuse_unless(resume)
-        known = states.facts()
-        wrong = options.differences(known["options"]) if known else []
-        states.open(facts, wrong, ("codes", "start", "data", "sizes"))
+        check_output(output, source, resume, is_laq, "LAQ")
+        claim(states, facts, options, ("codes", "start", "data", "sizes"))
         say(f"{len(learn)} pairs to learn from, {len(held)} held back")
     accelerator.wait_for_everyone()
     task = LearnChanges(

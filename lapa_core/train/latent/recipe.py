@@ -8,7 +8,7 @@ OUT is the checkpoint with the least validation error so far, which `lapa finetu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +18,19 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import nn
 
-from lapa_core.errors import CheckpointError, DataError
+from lapa_core.errors import CheckpointError
 from lapa_core.model.checkpoint import DTYPES, Checkpoint
 from lapa_core.model.interface import UNSTATED, Interface
-from lapa_core.policy.allocator import keep_freed_memory
 from lapa_core.train import adapters, loop
 from lapa_core.train.curves import Panels
-from lapa_core.train.examples import Batch
-from lapa_core.train.finetune import check_output
-from lapa_core.train.latent.feed import Drawn, LatentFeed, sayable
+from lapa_core.train.latent.feed import LatentFeed, sayable
 from lapa_core.train.latent.shards import Corpus
 from lapa_core.train.loss import TEXT_WEIGHT, Objective
-from lapa_core.train.placing import make_accelerator, products_type
+from lapa_core.train.model_task import ModelTask
+from lapa_core.train.opening import check_output, claim, settle, states_of
 from lapa_core.train.presets import TrainOptions
-from lapa_core.train.reading import learn_to_read
 from lapa_core.train.start import Start
-from lapa_core.train.state import States
-from lapa_core.train.task import Standing, Task
+from lapa_core.train.task import Standing
 
 PANELS: Panels = (
     ("loss", ("train/loss", "validation/loss"), "nats a code"),
@@ -46,7 +42,7 @@ PANELS: Panels = (
 )
 
 
-class LearnLatents(Task):
+class LearnLatents(ModelTask):
     """The task of telling latent actions from a picture and words."""
 
     panels = PANELS
@@ -62,40 +58,15 @@ class LearnLatents(Task):
         clean: bool,
         text_weight: float,
     ) -> None:
-        self.checkpoint, self.output, self.options = checkpoint, output, options
-        self._accelerator = accelerator
         self.trainee = Objective(checkpoint.lapa, "latent", clean=clean, text_weight=text_weight)
         codes = checkpoint.vqgan.num_codes
-        self.feed = LatentFeed(
+        feed = LatentFeed(
             learn, checkpoint.tokenizer, codes, word_noise=options.word_noise,
             pad_to=options.pad_to, seed=options.seed,
         )  # fmt: skip
+        super().__init__(checkpoint, feed, output, options, accelerator, "clips")
         self._held = LatentFeed(held, checkpoint.tokenizer, codes) if len(held) else None
         self._guess = frequency_loss(learn, held, int(checkpoint.lapa.config.latent_vocab_size))
-
-    def read(self, say: Callable[[str], None]) -> None:
-        """The stage before the first update, for new weights; all processes do the same."""
-        made, device = self.checkpoint, self._accelerator.device
-        made.lapa.to(device)
-        learn_to_read(made.lapa, made.vqgan, self.feed, self.options, device, say)
-        made.vqgan.to("cpu")
-
-    def _share(self, number: int, rank: int, world: int) -> Drawn:
-        drawn = self.feed.draw(number, self.options.batch * world)
-        count = len(drawn.samples) // world * world
-        if not count:
-            raise DataError(f"{len(self.feed)} examples are not enough for {world} processes")
-        mine = slice(rank, count, world)
-        return Drawn(drawn.samples[mine], drawn.wordings[mine])
-
-    def batch(self, number: int, rank: int, world: int) -> Batch:
-        """A process' part of batch `number`."""
-        return self.feed.batch(self._share(number, rank, world))
-
-    def blame(self, number: int, rank: int, world: int) -> str:
-        """The clips of that batch."""
-        names = self.feed.clips(self._share(number, rank, world))
-        return f"clips {', '.join(names[:5])}" + f" and {len(names) - 5} more" * (len(names) > 5)
 
     @torch.no_grad()
     def validate(self, module: nn.Module, accelerator: Accelerator) -> dict[str, float] | None:
@@ -126,23 +97,6 @@ class LearnLatents(Task):
             f"codes right {100 * errors['accuracy']:.1f} %, loss {errors['loss']:.3f}, "
             f"{errors['relative']:.2f} of guessing by frequency"
         )
-
-    def export(self, step: int, errors: Mapping[str, float]) -> None:
-        """Write the checkpoint; all processes give their shards, the first one writes."""
-        lapa, first = self.trainee.model, self._accelerator.is_main_process
-        weights = {}
-        for name, tensor in adapters.merged(lapa, DTYPES[self.options.save_type]):
-            if first:
-                weights[name] = tensor
-        if not first:
-            return
-        origin = f"{self.checkpoint.interface.origin}, {step} updates"
-        replace(
-            self.checkpoint,
-            lapa=adapters.plain(lapa.config, weights),
-            interface=replace(self.checkpoint.interface, origin=origin),
-            statistics={"validation": dict(errors)},
-        ).save_pretrained(self.output)
 
 
 def frequency_loss(learn: Corpus, held: Corpus, size: int) -> float:
@@ -186,28 +140,17 @@ def pretrain(
         TrainingError, DataError, CheckpointError, ConfigError: in one line what is wrong; what
             was saved before is as it was.
     """
-    accelerator = accelerator or make_accelerator()
-    options = replace(options, precision=products_type(options.precision, accelerator.device))
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    if accelerator.device.type == "cpu":
-        keep_freed_memory()
-    torch.manual_seed(options.seed + accelerator.process_index)
+    options, accelerator = settle(options, accelerator)
     whole, corpus = corpus, sayable(corpus, start.tokenizer)
     learn, held = corpus.split(options.validation, options.seed)
     facts: dict[str, Any] = {
         "options": asdict(options), "start": start.name, "data": corpus.fingerprint(),
         "loss": [clean, text_weight],
     }  # fmt: skip
-    states = States(
-        output.with_name(output.name + ".run"), options.keep, accelerator.process_index,
-        accelerator.num_processes,
-    )  # fmt: skip
+    states = states_of(output, options, accelerator)
     if accelerator.is_main_process:
         check_output(output, start.name, resume)
-        known = states.facts()
-        wrong = options.differences(known["options"]) if known else []
-        states.open(facts, wrong, ("start", "data", "loss"))
+        claim(states, facts, options, ("start", "data", "loss"))
         if long := len(whole) - len(corpus):
             say(f"{long} examples are left out: their instruction is too long for a prompt")
         say(f"{len(learn)} examples to learn from, {len(held)} held back")
