@@ -56,7 +56,7 @@ for round in $(seq $rounds); do
         --episodes $corrections --seed $((100 + round)) --workers $workers
     set -- "$@" "$work/corrections-$round"
     step "learn from that too"
-    $lapa finetune "$work/demos" --also "$@" --from "$work/policy-$((round - 1))" \
+    $lapa finetune "$work/demos" --also "$@" --also-times 4 --from "$work/policy-$((round - 1))" \
         --action-head keep --lr 5e-4 --variants 1 --workers $workers --resume \
         --output "$work/policy-$round" $common $more
 done

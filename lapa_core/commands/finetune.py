@@ -139,6 +139,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     )
     more = "more episodes of the same robot, such as corrections of an earlier policy"
     add("--also", type=Path, nargs="+", default=[], metavar="DEMOS", help=more)
+    often = "how often an epoch has these (default 1)"
+    add("--also-times", type=int, default=1, metavar="N", help=often)
     add("--strict", action="store_true", help="refuse all if one episode cannot be used")
     add("--paraphrases", type=Path, metavar="FILE", help="lines `instruction -> other | other`")
     crop = "cut the pictures' upper and lower tenth; default: as --from, from scratch yes"

@@ -83,6 +83,8 @@ def _demos(args: argparse.Namespace, options: TrainOptions, vqgan: Any, crop: bo
             args.demos, _named_robot(args), vqgan=vqgan, cache=_cache(args, args.demos),
             params=params, images_root=args.images,
         )  # fmt: skip
+    if args.also_times < 1:
+        raise ConfigError(f"--also-times must be 1 or more, got {args.also_times}")
     folders, show = (args.demos, *args.also), counted("encoded ", " episodes")
     sets = [
         tokens.build(
@@ -97,7 +99,7 @@ def _demos(args: argparse.Namespace, options: TrainOptions, vqgan: Any, crop: bo
         )
         for folder in folders
     ]
-    return joined(sets, labels(folders))
+    return joined(sets, labels(folders), args.also_times)
 
 
 def _cache(args: argparse.Namespace, folder: Path) -> Path:

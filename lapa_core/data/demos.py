@@ -44,6 +44,7 @@ class Demo:
             NaN where one is not known, and None, read as (n, 0), where none is.
         heading: (n, a) how these are turned about the base's z [rad], 0 with the gripper straight
             ahead, likewise.
+        times: how often an epoch has each of its steps.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Demo:
     authority: tuple[str, ...]
     tool: FloatArray | None = None
     heading: FloatArray | None = None
+    times: int = 1
 
     def __post_init__(self) -> None:
         """Refuse parts of different lengths."""

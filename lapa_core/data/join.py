@@ -21,12 +21,13 @@ def labels(folders: Sequence[Path]) -> list[str]:
     return found
 
 
-def joined(sets: Sequence[DemoSet], names: Sequence[str]) -> DemoSet:
+def joined(sets: Sequence[DemoSet], names: Sequence[str], times: int = 1) -> DemoSet:
     """One set of all their demonstrations.
 
     Args:
         sets: at least one.
         names: what the names of each set's episodes begin with; see `labels`.
+        times: how often an epoch has those of the second set on.
 
     Raises:
         DataError: they are not of one robot, or not read alike; says which differ in what.
@@ -36,8 +37,9 @@ def joined(sets: Sequence[DemoSet], names: Sequence[str]) -> DemoSet:
     alike({s.report.source or name: s.traits for s, name in zip(sets, names, strict=True)})
     demos, episodes = [], []
     skipped: dict[str, str] = {}
-    for each, name in zip(sets, names, strict=True):
-        demos += [replace(d, name=name + d.name) for d in each.demos]
+    for number, (each, name) in enumerate(zip(sets, names, strict=True)):
+        often = times if number else 1
+        demos += [replace(d, name=name + d.name, times=often) for d in each.demos]
         episodes += [replace(e, name=name + e.name) for e in each.report.episodes]
         skipped |= {name + key: why for key, why in each.report.skipped.items()}
     report = DataReport(

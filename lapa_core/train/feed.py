@@ -77,6 +77,7 @@ class Feed(Sequences):
             Wordings(said, paraphrases or {}, word_noise, seed),
             self._template,
             variants=self.demos[0].codes.shape[0] if augment else 1,
+            times=np.repeat([d.times for d in self.demos], [len(d) for d in self.demos]),
             pad_to=pad_to,
             seed=seed,
         )

@@ -195,7 +195,7 @@ def fingerprint(*sets: DemoSet) -> str:
     for demos in sets:
         digest.update(repr(demos.traits).encode())
         for demo in demos.demos:
-            digest.update(repr((demo.name, demo.instructions)).encode())
+            digest.update(repr((demo.name, demo.instructions, demo.times)).encode())
             arrays = demo.codes, demo.actions, demo.state, demo.index, demo.places, demo.turns
             for array in arrays:
                 digest.update(array.tobytes())

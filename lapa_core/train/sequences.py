@@ -55,6 +55,7 @@ class Sequences(ABC):
         wordings: of each sample's instruction.
         template: a wording's sequence, whose pictures and codes are all zero.
         variants: of each picture, to draw among; 1 draws none.
+        times: (n,) how often an epoch has each sample; None has each once.
         pad_to: length of all sequences; 0 takes each batch's longest.
         seed: of the order and of all draws.
 
@@ -71,10 +72,13 @@ class Sequences(ABC):
         template: Callable[[str], Example],
         *,
         variants: int = 1,
+        times: IntArray | None = None,
         pad_to: int = 0,
         seed: int = 0,
     ) -> None:
         self._wordings, self._variants = wordings, variants
+        each = np.arange(len(wordings.plain))
+        self._listed = each if times is None else np.repeat(each, times)
         self._pad_to, self._seed = pad_to, seed
         self._templates = [template(text) for text in wordings.texts]
         self.lengths = np.array([len(t) for t in self._templates])
@@ -103,7 +107,7 @@ class Sequences(ABC):
 
     def draw(self, number: int, size: int) -> Drawn:
         """The samples of batch `number` (from 0, over all epochs)."""
-        epoch, place = divmod(number, max(len(self) // size, 1))
+        epoch, place = divmod(number, max(len(self._listed) // size, 1))
         plan = self._plans.get((epoch, size))
         if plan is None:  # another thread may ask for another epoch meanwhile
             plan = self._plan(epoch, size)
@@ -111,15 +115,16 @@ class Sequences(ABC):
         return plan[place]
 
     def _plan(self, epoch: int, size: int) -> list[Drawn]:
-        """Every sample at most once: what fills no whole batch waits for another epoch."""
+        """Every sample as often as is said; what fills no whole batch waits for another epoch."""
         chance = np.random.default_rng((self._seed, epoch))
-        wordings = self._wordings.draw(chance)
-        variants = np.zeros(len(self), dtype=np.int64)
+        samples = self._listed
+        wordings = self._wordings.draw(chance)[samples]
+        variants = np.zeros_like(samples)
         if self._variants > 1:
-            variants = chance.integers(self._variants, size=len(self))
+            variants = chance.integers(self._variants, size=len(samples))
         found = examples.bucketed(self.lengths[wordings], size, chance)
         whole = [b for b in found if len(b) == size] or found
-        return [Drawn(b, wordings[b], variants[b]) for b in whole]
+        return [Drawn(samples[b], wordings[b], variants[b]) for b in whole]
 
     def share(self, number: int, size: int, rank: int, world: int) -> Drawn:
         """A process' part of batch `number`, `size` samples in each process.

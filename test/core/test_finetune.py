@@ -136,6 +136,9 @@ def test_corrections_recorded_later_are_learnt_from_too(
     said = refused(capsys, demos, "--also", moved, *words, "--output", tmp_path / "never")
     assert "not of one robot" in said and "step_time_s" in said
     assert str(moved) in said and not (tmp_path / "never").exists()
+    words += ["--also-times", 0]
+    said = refused(capsys, demos, "--also", later, *words, "--output", tmp_path / "never")
+    assert "--also-times must be 1 or more, got 0" in said
 
 
 def step_file(folder: Path) -> Path:

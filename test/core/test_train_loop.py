@@ -142,6 +142,21 @@ def test_an_epoch_has_every_sample_once_and_the_next_another_order() -> None:
     assert not Feed(demos, made, augment=False).draw(0, 40).variants.any()
 
 
+def test_an_epoch_has_corrections_as_often_as_is_said() -> None:
+    from lapa_core.data.join import joined
+    from lapa_core.train.feed import Feed
+    from lapa_core.train.finetune import fingerprint
+
+    first, second = toy_demos(3, 10), toy_demos(2, 10)
+    demos = joined([first, second], ["", "corrections/"], times=3)
+    assert [d.times for d in demos.demos] == [1, 1, 1, 3, 3]
+    feed = Feed(demos, ready(demos))
+    seen = np.concatenate([feed.draw(n, 9).samples for n in range(10)])  # 30 + 3 x 20 steps
+    assert np.bincount(seen).tolist() == [1] * 30 + [3] * 20 and len(feed) == 50
+    assert max(np.bincount(feed.draw(n, 9).samples).max() for n in range(10)) < 3  # spread out
+    assert fingerprint(demos) != fingerprint(joined([first, second], ["", "corrections/"]))
+
+
 def test_some_samples_have_words_that_nobody_has_heard() -> None:
     from lapa_core.data.words import NOISY, Wordings
 
