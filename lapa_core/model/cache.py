@@ -22,6 +22,7 @@ class KeyValueCache:
         dtype: that of the model, which keys and values are rounded to.
 
     Attributes:
+        layers: the buffers.
         filled: number of slots in use before the running forward pass.
     """
 
@@ -35,7 +36,7 @@ class KeyValueCache:
         dtype: torch.dtype,
     ) -> None:
         self._dtype = dtype
-        self._layers = [
+        self.layers = [
             torch.zeros((2, *shape), device=device, dtype=torch.float32) for _ in range(num_layers)
         ]
         self.filled = 0
@@ -43,13 +44,13 @@ class KeyValueCache:
     @property
     def length(self) -> int:
         """Number of slots."""
-        return int(self._layers[0].shape[3])
+        return int(self.layers[0].shape[3])
 
     def update(
         self, keys: Tensor, values: Tensor, layer_idx: int, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
         """Write (B, heads, T, head_dim) after the filled slots and return all up to them."""
-        layer = self._layers[layer_idx]
+        layer = self.layers[layer_idx]
         end = self.filled + keys.shape[2]
         layer[0, :, :, self.filled : end] = keys.to(self._dtype)
         layer[1, :, :, self.filled : end] = values.to(self._dtype)

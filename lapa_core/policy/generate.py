@@ -22,6 +22,7 @@ from lapa_core.errors import DecodeError
 from lapa_core.model import vocabulary
 from lapa_core.model.cache import KeyValueCache
 from lapa_core.model.lapa import LapaModel, causal_mask
+from lapa_core.model.token_step import TokenStep
 from lapa_core.model.tokenizer import TextTokenizer
 from lapa_core.model.vocabulary import Sequence1D
 
@@ -154,7 +155,8 @@ class Generator:
         tables = np.concatenate([prefix.tables, body.tables, after])[None]
         whole = self._model.seen_whole(torch.from_numpy(tables).to(mask.device))
         additive.masked_fill_(~causal_mask(mask, length, whole), float("-inf"))
-        words = _Words(instruction, prefix, body.tables, num_pads, cache, additive)
+        step = TokenStep(self._model)  # anew, as the weights may have been moved meanwhile
+        words = _Words(instruction, prefix, body.tables, num_pads, cache, additive, step)
         real = Sequence1D(*(a[num_pads:] for a in (prefix.ids, prefix.tables, prefix.mask)))
         self._words = None  # not to be found half-written if the next line fails
         self._pass(words, _embed(self._model, real), num_pads)
@@ -181,8 +183,10 @@ class Generator:
         for i in range(self._num_tokens - 1):
             # float32 as in the prefill. The reference's stream is bfloat16 here by accident of
             # types; keeping float32 is closer to its scores all the same (decisions/0011).
-            embeds = embedding(codes[-1]).view(1, 1, -1).float()
-            scores.append(self._scores(words, embeds, slot + i))
+            embeds = embedding(codes[-1]).view(1, -1).float()
+            position = slot + i - words.num_pads
+            state = words.step(embeds, position, words.num_pads, words.cache)
+            scores.append(self._model.logits(state[0], self._table))
             if self._reference_eos:
                 finished = finished or int(codes[-1]) == vocabulary.REFERENCE_EOS_CODE
             chosen = self._choose_at(i + 1, scores[-1])
@@ -210,6 +214,7 @@ class _Words:
         num_pads: slots of the cache that padding leaves empty.
         cache: with their keys and values; overwritten after them at every step.
         mask: (1, 1, slots, slots) added to attention scores.
+        step: that reads one token more into the cache.
     """
 
     instruction: str
@@ -218,6 +223,7 @@ class _Words:
     num_pads: int
     cache: KeyValueCache
     mask: Tensor
+    step: TokenStep
 
 
 def _embed(model: LapaModel, sequence: Sequence1D) -> Tensor:

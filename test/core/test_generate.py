@@ -15,6 +15,7 @@ from lapa_core.model.cache import KeyValueCache
 from lapa_core.model.checkpoint import Checkpoint
 from lapa_core.model.fresh import small_tokenizer
 from lapa_core.model.lapa import LapaModel, causal_mask
+from lapa_core.model.token_step import TokenStep
 from lapa_core.model.vocabulary import Sequence1D, Table
 from lapa_core.policy.generate import Generator, greedy, sampler
 
@@ -113,13 +114,15 @@ def test_the_words_kept_from_before_change_nothing(checkpoint, codes):
             np.testing.assert_array_equal(again.prompt.ids, fresh.prompt.ids)
 
 
-def test_the_words_are_read_once(checkpoint, codes):
+def test_the_words_are_read_once(checkpoint, codes, monkeypatch):
     """The second step passes image, words after it and codes through the model, nothing more."""
     passes: list[int] = []
     layer = checkpoint.lapa.model.layers[0]
     hook = layer.register_forward_pre_hook(
         lambda _m, args: passes.append(args[0].shape[1]), with_kwargs=False
     )
+    read = TokenStep.__call__
+    monkeypatch.setattr(TokenStep, "__call__", lambda *a: passes.append(len(a[1])) or read(*a))
     kept = generator(checkpoint)
     kept(WORDS[0], codes[0])
     first = list(passes)
