@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from filmed import moving, write
 
 from lapa_core import paths
 from lapa_core.recording import episode, folders
@@ -46,3 +47,31 @@ def test_the_small_policy_is_made_by_one_script(tmp_path: Path) -> None:
     assert options["start"].endswith("policy-1")
     assert (tmp_path / "eval/table.md").is_file()
     assert run() < 60.0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_recipes_of_latent_actions_are_compared_by_one_script(tmp_path: Path) -> None:
+    """`runs/codes.sh FOLDER VIDEO debug`: a row for each seed of each recipe."""
+    (tmp_path / "video").mkdir()
+    for clip in range(8):
+        write(tmp_path / f"video/clip_{clip}.mp4", moving(30, begin=clip / 8))
+    subprocess.run(
+        [
+            "sh",
+            str(ROOT / "runs/codes.sh"),
+            str(tmp_path / "out"),
+            str(tmp_path / "video"),
+            "debug",
+        ],
+        env={**os.environ, "PYTHON": sys.executable},
+        check=True,
+        timeout=240,
+    )
+    rows = (tmp_path / "out/codes.md").read_text("utf-8").splitlines()[2:]
+    assert [r.split(" |")[0] for r in rows] == [
+        f"| {recipe}-{seed}" for recipe in ("steady", "reference") for seed in (1, 2)
+    ]
+    (file,) = (tmp_path / "out").glob("codes-*.json")
+    models = json.loads(file.read_text("utf-8"))["models"]
+    assert len({m["data"] for m in models.values()}) == 1  # all learnt from the same
