@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 from torch import nn
 
-from lapa_core.errors import CheckpointError, TrainingError
+from lapa_core.errors import CheckpointError, ConfigError, TrainingError
 from lapa_core.train.presets import TrainOptions
 
 # While the first process encodes the demonstrations the others wait; torch's own patience with it
@@ -23,10 +24,21 @@ PATIENCE = timedelta(hours=24)
 
 
 def make_accelerator(cpu: bool = False) -> Accelerator:
-    """This process' device, and the others'."""
+    """This process' device, and the others'.
+
+    Raises:
+        ConfigError: a launcher has started several, which do not know of each other.
+    """
     waiting = InitProcessGroupKwargs(timeout=PATIENCE)
     # one a process; a run has its own precision
-    return Accelerator(mixed_precision="no", cpu=cpu, kwargs_handlers=[waiting])
+    made = Accelerator(mixed_precision="no", cpu=cpu, kwargs_handlers=[waiting])
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started > made.num_processes:  # each would take itself for the first, and write
+        raise ConfigError(
+            f"{started} processes were started and work on their own, as there is no GPU for "
+            f"each; give --cpu to have them work together on processors"
+        )
+    return made
 
 
 def products_type(wanted: str, device: torch.device) -> str:

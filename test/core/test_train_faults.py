@@ -280,3 +280,13 @@ def test_what_was_never_finished_is_no_state(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["state-00000002", "state-00000003"]
     with pytest.raises(TrainingError, match="by 1 processes and can be continued by as many only"):
         States(tmp_path, world=2).tensors()
+
+
+def test_processes_that_do_not_know_of_each_other_do_not_begin(monkeypatch) -> None:
+    """Two that torchrun had started without GPUs both took themselves for the first."""
+    from lapa_core.train.placing import make_accelerator
+
+    assert make_accelerator().num_processes == 1
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match=r"2 processes were started .* give --cpu"):
+        make_accelerator()
