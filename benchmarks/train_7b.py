@@ -31,12 +31,7 @@ from lapa_core.train.examples import Batch, action_example, collate
 from lapa_core.train.loss import Objective
 from lapa_core.train.presets import TrainOptions, resolve
 from lapa_core.train.state import learning
-
-# Dense bfloat16 TFLOP/s without sparsity, from the makers' data sheets; the first match counts.
-PEAK_TFLOPS = {
-    "H200": 989, "H100 PCIe": 756, "H100": 989, "A100": 312, "L40S": 362, "L4": 121,
-    "RTX 4090": 165, "RTX 3090": 71, "A10": 125, "RTX A6000": 155,
-}  # fmt: skip
+from lapa_core.train.utilisation import operations, peak_tflops
 
 
 def main() -> int:
@@ -60,7 +55,7 @@ def main() -> int:
         "size": args.size,
         "machine": torch.cuda.get_device_name(device),
         "torch": torch.__version__,
-        "peak_tflops": peak(device),
+        "peak_tflops": peak_tflops(device),
         "runs": runs,
     }
     print(write_result(f"train-{args.size}-{'-'.join(args.method)}", content, args.out))
@@ -75,12 +70,6 @@ def cuda() -> torch.device:
             "--preset 7b --plan"
         )
     return torch.device("cuda", torch.cuda.current_device())
-
-
-def peak(device: torch.device) -> float | None:
-    """The data sheet's TFLOP/s; None where the GPU is not in the table."""
-    name = torch.cuda.get_device_name(device)
-    return next((float(v) for k, v in PEAK_TFLOPS.items() if k in name), None)
 
 
 def measure(method: str, args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
@@ -102,8 +91,9 @@ def measure(method: str, args: argparse.Namespace, device: torch.device) -> dict
         raise ConfigError(f"{method}, batch {args.batch}: not enough memory: {error}") from None
     seconds = float(np.median(times))
     tokens = int(batch.lengths.sum())
-    flops = operations(model, options, batch)
-    top = peak(device)
+    shape = batch.input_ids.shape
+    flops = operations(model.config, options.method, shape.numel(), shape[1])
+    top = peak_tflops(device)
     result = {
         "method": method,
         "batch": args.batch,
@@ -177,20 +167,6 @@ def steps(
     if not np.isfinite(float(norm)):
         raise ConfigError("the gradient is not finite: this measures nothing")
     return times[2:]
-
-
-def operations(model: LapaModel, options: TrainOptions, batch: Batch) -> float:
-    """Multiplications and additions that the update needs, without those computed twice.
-
-    Forward 2 a weight and token; backward the same for the inputs' gradients, and again for the
-    weights' where they learn. Attention 4 T^2 h a layer forward, causal or not, twice backward.
-    """
-    layers, _, _ = memory.parameters(model.config)
-    tokens, config = batch.input_ids.numel(), model.config
-    products = (6 if options.method == "full" else 4) * layers * tokens
-    length = batch.input_ids.shape[1]
-    attention = 3 * 4 * length * config.hidden_size * config.num_hidden_layers * tokens / 2
-    return float(products + attention)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from torch import nn
 
 from lapa_core.errors import TrainingError
 from lapa_core.train import optimizer as optimizers
-from lapa_core.train import placing, progress, state
+from lapa_core.train import placing, progress, state, utilisation
 from lapa_core.train.placing import interrupts, named_faults
 from lapa_core.train.prefetch import Prefetch
 from lapa_core.train.presets import TrainOptions
@@ -239,6 +239,9 @@ class _Run:
                 "seconds_per_step": spent / steps,
                 "memory_gb": progress.memory_gb(self.accelerator.device),
             }
+            if top := utilisation.peak_tflops(self.accelerator.device):
+                used = self.task.operations(counts[2], counts[1]) / spent
+                values["mfu"] = used / (top * 1e12 * self.accelerator.num_processes)
             self.journal.add(standing.step, values, "train")
             self.journal.show(standing.step, self.options.steps, values)
 

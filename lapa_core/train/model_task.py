@@ -11,7 +11,7 @@ from pathlib import Path
 from accelerate import Accelerator
 
 from lapa_core.model.checkpoint import DTYPES, Checkpoint
-from lapa_core.train import adapters
+from lapa_core.train import adapters, utilisation
 from lapa_core.train.examples import Batch
 from lapa_core.train.presets import TrainOptions
 from lapa_core.train.reading import learn_to_read
@@ -62,6 +62,12 @@ class ModelTask(Task):
         names = self.feed.sources(drawn)
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         return f"{self._source} {', '.join(names[:NAMED])}{more}"
+
+    def operations(self, tokens: float, samples: float) -> float:
+        """See `Task`."""
+        length = tokens / max(samples, 1.0)
+        config = self.trainee.model.config
+        return utilisation.operations(config, self.options.method, tokens, length)
 
     def export(self, step: int, errors: Mapping[str, float]) -> None:
         """Write the checkpoint; all processes give their shards, the first one writes."""

@@ -136,9 +136,10 @@ class Journal:
     def show(self, step: int, steps: int, values: Mapping[str, float]) -> None:
         """Replace the live line; where nobody watches, write another."""
         left = (steps - step) * values["seconds_per_step"]
+        share = f" (MFU {100 * values['mfu']:.1f} %)" if values.get("mfu") else ""
         text = (
             f"{step}/{steps}  loss {values['loss']:.4f}, {values['samples_per_s']:.0f} samples/s, "
-            f"{values['tokens_per_s']:.0f} tokens/s, ETA {clock(left)}, "
+            f"{values['tokens_per_s']:.0f} tokens/s{share}, ETA {clock(left)}, "
             f"{values['memory_gb']:.2f} GB{self._validated}"
         )
         self.live(text)

@@ -66,6 +66,11 @@ class Task(ABC):
     def updated(self, step: int) -> None:  # noqa: B027 - most tasks have nothing to do
         """After update number `step` (from 1): what no gradient does; on all processes."""
 
+    def operations(self, tokens: float, samples: float) -> float:
+        """Multiplications and additions that learning from so much needs; 0: not known."""
+        del tokens, samples
+        return 0.0
+
     def tensors(self) -> dict[str, Tensor]:
         """What a run has to save beside weights that learn."""
         return {}

@@ -419,3 +419,39 @@ def test_the_learning_rate_rises_and_falls(schedule: str, wanted: list[float] | 
 def test_codes_of_a_toy_picture_are_few() -> None:
     """The toys cost nothing: should a VQGAN's 256 codes slip in, these tests would be slow."""
     assert toy_demos(1).demos[0].codes.shape == (1, 10, 1, CODES)
+
+
+# --- how much of a GPU is used -------------------------------------------------------------------
+
+
+def test_the_share_of_a_gpus_peak_is_told_where_the_peak_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lapa_core.train import utilisation
+
+    assert utilisation.peak_of("NVIDIA H200") == utilisation.peak_of("NVIDIA H100 80GB HBM3")
+    assert utilisation.peak_of("NVIDIA H100 PCIe") == 756 and utilisation.peak_of("Pi") is None
+    demos = toy_demos(4, 10)
+    train(demos, tmp_path / "plain", steps=4, log_every=2)
+    assert (
+        "MFU" not in capsys.readouterr().err and "train/mfu" not in entries(tmp_path / "plain")[0]
+    )
+    monkeypatch.setattr(utilisation, "peak_tflops", lambda _device: 0.01)
+    train(demos, tmp_path / "known", steps=4, log_every=2)
+    assert "tokens/s (MFU " in capsys.readouterr().err
+    seen = entries(tmp_path / "known")[0]
+    config, length = start().lapa.config, seen["train/tokens_per_s"] / seen["train/samples_per_s"]
+    used = utilisation.operations(config, "full", seen["train/tokens_per_s"], length)
+    assert seen["train/mfu"] == pytest.approx(used / 1e10) and 0 < seen["train/mfu"] < 1e3
+
+
+def test_a_full_update_of_the_seven_billion_takes_six_operations_a_weight() -> None:
+    from lapa_core.model.configuration import preset
+    from lapa_core.train import utilisation
+
+    config = preset("7b").lapa_config()
+    full = utilisation.operations(config, "full", 1.0, 300.0)
+    assert full == pytest.approx(6 * 6.48e9, rel=0.02)  # Llama-2-7B without its tables
+    assert utilisation.operations(config, "lora", 1.0, 300.0) == pytest.approx(
+        full * 2 / 3, rel=0.01
+    )
