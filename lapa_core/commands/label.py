@@ -22,7 +22,12 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     add = parser.add_argument
     add("data", type=Path, nargs="+", metavar="DATA", help="folders of videos, of folders of "
         "frames, or of bags; or a single one")  # fmt: skip
-    add("--laq", type=Path, required=True, help="folder, or the reference's file")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--laq", type=Path, help="folder, or the reference's file")
+    what.add_argument("--idm", type=Path, help="inverse dynamics model (pretrain idm) instead, "
+                      "whose motions become the codes")  # fmt: skip
+    add("--true", action="store_true", help="with --idm: the motions that our recordings tell, "
+        "in its bins, and not what it says")  # fmt: skip
     add("--vqgan", type=Path, required=True, help="its folder, or a checkpoint's")
     add(
         "--output",
@@ -41,6 +46,8 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     add("--center-crop", action=argparse.BooleanOptionalAction, default=True, help="of the policy")
     add("--per-shard", type=int, default=PER_SHARD, metavar="CLIPS", help="clips of a shard")
     add("--workers", type=int, default=1, help="processes")
+    add("--ray", default="", metavar="ADDRESS", help="of a Ray cluster that has these processes, "
+        "such as `auto`; `local` for Ray on this machine")  # fmt: skip
     add("--device", default="cpu", help="of the networks")
     args = parser.parse_args(argv)
     if args.hz <= 0:
@@ -49,12 +56,13 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
 
     check_device(args.device)
     job = Job(
-        args.laq, args.vqgan, StoreParams(keep_hz=args.hz, rate_hz=args.rate),
+        args.laq or args.idm, args.vqgan, StoreParams(keep_hz=args.hz, rate_hz=args.rate),
         PairParams(gap_s=args.gap, still=args.still), args.center_crop, args.words, args.device,
+        args.true,
     )  # fmt: skip
     plan, refused = prepare(args.data, args.output, job, args.cameras, args.per_shard)
     begun = time.monotonic()
-    outcome = label(plan, job, args.workers, _tell)
+    outcome = label(plan, job, args.workers, _tell, args.ray)
     _report(outcome, refused, time.monotonic() - begun)
     print(args.output)
     return 0

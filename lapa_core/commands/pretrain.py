@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from lapa_core.commands import pretrain_laq, pretrain_latent
+from lapa_core.commands import pretrain_idm, pretrain_laq, pretrain_latent
 from lapa_core.commands.telling import counted, say
 from lapa_core.errors import ConfigError
 from lapa_core.train.vqgan.options import TokenizerOptions
@@ -132,6 +132,7 @@ Kind = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.
 # name -> (what it does, its arguments, its work)
 KINDS: dict[str, Kind] = {
     "vqgan": ("pictures of demonstrations -> a small image tokenizer", _add_vqgan, _train_vqgan),
+    "idm": (pretrain_idm.TEXT, pretrain_idm.add, pretrain_idm.run),
     "laq": (pretrain_laq.TEXT, pretrain_laq.add, pretrain_laq.run),
     "latent": (pretrain_latent.TEXT, pretrain_latent.add, pretrain_latent.run),
 }

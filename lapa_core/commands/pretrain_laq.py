@@ -9,10 +9,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from lapa_core.commands.telling import counted, say, silent
+from lapa_core.commands import footage
+from lapa_core.commands.telling import say
 from lapa_core.errors import ConfigError
 from lapa_core.train.laq.options import PRESETS, SHARED, LaqOptions, resolve, resolve_codes, sizes
-from lapa_core.train.presets import TrainOptions, defaults
 
 TEXT = "codes of what changes between two frames, from any video"
 
@@ -20,26 +20,15 @@ TEXT = "codes of what changes between two frames, from any video"
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     flag = parser.add_argument
-    flag("data", type=Path, nargs="+", metavar="DATA", help="folders of videos, of folders of "
-         "frames, or of bags; or a single one")  # fmt: skip
     flag("--output", type=Path, required=True, metavar="FOLDER", help="LAQ to be written")
     flag("--from", dest="source", type=Path, metavar="LAQ", help="go on with this one: a folder, "
          "or the reference's file such as laq_openx.pt; default: random weights")  # fmt: skip
     flag("--preset", default="micro", choices=sorted(PRESETS), help="sizes and steps")
     flag("--codes", type=int, help="different codes; default: as the preset (8)")
     flag("--length", type=int, help="codes of an action; default: as the preset (4)")
-    flag("--resume", action="store_true", help="go on from the newest saved state, if any")
-    flag("--cpu", action="store_true", help="not on the GPU")
-    data = parser.add_argument_group("footage")
-    flag = data.add_argument
-    flag("--gap", type=float, default=0.6, metavar="S", help="seconds between the frames of a "
-         "pair; the paper takes 0.6 of robots, 2.4 of people")  # fmt: skip
-    flag("--cameras", nargs="+", default=[], metavar="NAME", help="of bags; default: all")
-    flag("--rate", type=float, default=0.0, metavar="HZ", help="of folders of frames")
-    flag("--still", type=float, default=0.25, metavar="LEVELS", help="pairs that differ by less, "
-         "of 255 in the mean, are left out")  # fmt: skip
-    flag("--cache", type=Path, help="where the frames are kept, small; default: OUTPUT.frames")
-    flag("--workers", type=int, default=1, help="processes that decode")
+    footage.add_data(
+        parser, "folders of videos, of folders of frames, or of bags; or a single one"
+    )
     group = parser.add_argument_group("codes")
     for each in fields(LaqOptions):
         text = f"{each.metadata['help']} (default {each.default})".replace("%", "%%")
@@ -47,15 +36,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         group.add_argument(f"--{each.name.replace('_', '-')}", type=type(each.default),
                            default=None, choices=choices, help=text,
                            metavar=None if choices else each.name.upper())  # fmt: skip
-    group = parser.add_argument_group("training")
-    known = defaults()
-    for each in fields(TrainOptions):
-        if each.name in SHARED:
-            text = f"{each.metadata['help']} (default as the preset)".replace("%", "%%")
-            choices = each.metadata.get("choices")
-            group.add_argument(f"--{each.name.replace('_', '-')}", type=type(known[each.name]),
-                               default=None, choices=choices, help=text,
-                               metavar=None if choices else each.name.upper())  # fmt: skip
+    footage.add_training(parser, SHARED)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,26 +45,12 @@ def run(args: argparse.Namespace) -> int:
     codes = resolve_codes(
         args.preset, **{f.name: getattr(args, f.name) for f in fields(LaqOptions)}
     )
-    from lapa_core.data.footage.pairs import PairParams
-    from lapa_core.data.footage.store import StoreParams
-    from lapa_core.train.laq import check, footage, recipe
+    from lapa_core.train.laq import check, recipe
     from lapa_core.train.placing import make_accelerator
 
-    wanted = PairParams(gap_s=args.gap, still=args.still)
     accelerator = make_accelerator(args.cpu)
     model = _model(args, codes, options.seed)
-    with accelerator.main_process_first():  # the others read what it has decoded
-        found = footage.read(
-            args.data,
-            args.cache or args.output.with_name(args.output.name + ".frames"),
-            params=StoreParams(size=model.config.image_size, rate_hz=args.rate),
-            wanted=wanted,
-            cameras=args.cameras,
-            workers=args.workers,
-            progress=counted("read ", " clips") if accelerator.is_main_process else silent,
-        )
-    for line in found.report.lines() if accelerator.is_main_process else ():
-        say(line)
+    found = footage.read(args, model.config.image_size, accelerator)
     standing = recipe.pretrain(
         model, found, args.output, options, codes, source=str(args.source or ""),
         resume=args.resume, accelerator=accelerator, say=say,

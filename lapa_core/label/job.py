@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lapa_core import crew
 from lapa_core.data.footage import clips
@@ -26,6 +26,10 @@ from lapa_core.label import shard as shards
 from lapa_core.label import words
 from lapa_core.label.plan import Plan
 
+if TYPE_CHECKING:  # they bring torch, which whoever makes the plan for others does not need
+    from lapa_core.model.idm import Idm
+    from lapa_core.model.laq import Laq
+
 PER_SHARD = 64
 VQGAN = "vqgan"  # its folder in a checkpoint
 
@@ -35,21 +39,24 @@ class Job:
     """What labels depend on; can be sent to another process.
 
     Attributes:
-        laq: folder, or file of the reference.
+        coder: folder of a LAQ or of an inverse dynamics model, or file of the reference.
         vqgan: folder, or that of a checkpoint.
         params, wanted: which frames are kept, and what a pair is.
         center_crop: of the policy that is to be pretrained.
         words: CSV of instructions, or None.
         device: of both networks.
+        true: codes are those of the motion a recording tells, in the inverse dynamics model's
+            bins, and not what that model says.
     """
 
-    laq: Path
+    coder: Path
     vqgan: Path
     params: StoreParams
     wanted: PairParams
     center_crop: bool = True
     words: Path | None = None
     device: str = "cpu"
+    true: bool = False
 
 
 @dataclass
@@ -82,15 +89,13 @@ def labelling(job: Job, plan: Plan) -> Iterator[Callable[[int], Outcome]]:
     import torch
 
     from lapa_core.label.clip import Labeller
-    from lapa_core.model.laq import load
     from lapa_core.train.start import read_vqgan
 
     listed = words.read_list(job.words) if job.words else {}
     vqgan, _ = read_vqgan(job.vqgan)
-    laq = load(job.laq)
     labeller = Labeller(
-        laq.to(job.device), vqgan.to(job.device), job.params, job.wanted, job.center_crop,
-        lambda clip, time_s: words.of(clip, time_s, listed),
+        coder_of(job).to(job.device), vqgan.to(job.device), job.params, job.wanted,
+        job.center_crop, lambda clip, time_s: words.of(clip, time_s, listed), job.true,
     )  # fmt: skip
     if job.device == "cpu":
         torch.set_num_threads(1)
@@ -126,14 +131,12 @@ def prepare(
     """
     shards.arrow()  # before hours of work
     found, refused = clips.find_all(paths, cameras, job.params.rate_hz)
-    from lapa_core.model.laq import load
-
-    config = load(job.laq).config
+    config = coder_of(job).config
     facts: dict[str, Any] = {
         "codes": config.codebook_size,
         "length": config.code_seq_len,
         "words": words.fingerprint(job.words) if job.words else "",
-        "laq": fingerprint(job.laq),
+        "laq": fingerprint(job.coder) + ("-true" if job.true else ""),
         "vqgan": fingerprint(inside if (inside := job.vqgan / VQGAN).is_dir() else job.vqgan),
         "center_crop": job.center_crop,
         "frames": asdict(job.params),
@@ -142,7 +145,27 @@ def prepare(
     return plans.open_plan(output, found, facts, per_shard), refused
 
 
-def label(plan: Plan, job: Job, workers: int, say: Callable[[int, int], None]) -> Outcome:
+def coder_of(job: Job) -> Laq | Idm:
+    """The network that makes codes of pairs.
+
+    Raises:
+        CheckpointError: it cannot be loaded.
+        ConfigError: true motions are asked for, and it is no inverse dynamics model.
+    """
+    from lapa_core.model import idm, laq
+    from lapa_core.train.idm.recipe import is_idm
+
+    if is_idm(job.coder):
+        return idm.load(job.coder)
+    if job.true:
+        raise ConfigError(f"true motions are told in the bins of an inverse dynamics model, and "
+                          f"{job.coder} is none")  # fmt: skip
+    return laq.load(job.coder)
+
+
+def label(
+    plan: Plan, job: Job, workers: int, say: Callable[[int, int], None], ray: str = ""
+) -> Outcome:
     """Make the shards that are missing.
 
     Args:
@@ -150,6 +173,7 @@ def label(plan: Plan, job: Job, workers: int, say: Callable[[int, int], None]) -
         job: by which networks.
         workers: processes.
         say: told shards done, and in all.
+        ray: address of a Ray cluster on whose machines the processes are; none are on others'.
 
     Raises:
         LapaError: a network cannot be loaded, or the disk refuses; shards made are whole.
@@ -166,7 +190,11 @@ def label(plan: Plan, job: Job, workers: int, say: Callable[[int, int], None]) -
         outcome.add(found)
         say(done, len(plan.shards))
 
-    if missing:
+    if missing and ray:
+        from lapa_core.label import on_ray
+
+        on_ray.run(plan, job, missing, take, min(workers, len(missing)), ray)
+    elif missing:
         setup = partial(labelling, job, plan)
         crew.run(setup, lambda: next(queue, None), take, min(workers, len(missing)))
     return outcome

@@ -75,12 +75,12 @@ def test_where_the_tool_was_is_kept_of_our_own_recordings(tmp_path: Path) -> Non
     EpisodeMaker().write(tmp_path / "d" / "episode_000000", Script(steps, 3.0))
     (clip, _), _ = clips.find(tmp_path / "d")
     kept = stored(clip, tmp_path)
-    assert kept.tools_m.shape == (len(kept), 3)
+    assert kept.states.shape == (len(kept), 5)
     # Before the first picture nobody has said where it is.
-    gone = np.linalg.norm(np.diff(kept.tools_m[1:], axis=0), axis=1)
+    gone = np.linalg.norm(np.diff(kept.states[1:, :3], axis=0), axis=1)
     assert np.isfinite(gone).all() and 0.002 < gone.max() < 0.06
     path = write(tmp_path / "x.mp4", moving(6))
-    assert stored(Clip("x.mp4", path, VIDEO), tmp_path).tools_m.shape == (6, 0)
+    assert stored(Clip("x.mp4", path, VIDEO), tmp_path).states.shape == (6, 0)
 
 
 def test_what_is_nothing_to_watch_says_what_would_be(tmp_path: Path) -> None:

@@ -135,6 +135,28 @@ def test_processes_make_the_same_shards_and_nothing_is_made_twice(
     assert "holds something else" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_ray_makes_the_same_shards(
+    corpus: Path, networks: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed (extra `ray`)")
+    one, other = tmp_path / "one", tmp_path / "other"
+    assert cli.main(command(corpus, networks, one)) == 0
+    words = command(corpus, networks, other, "--ray", "local", "--workers", "2")
+    assert cli.main(words) == 0
+    assert examples(one) == examples(other)
+    times = {p.name: p.stat().st_mtime_ns for p in other.glob("*.parquet")}
+    lost = sorted(other.glob("*.parquet"))[1]
+    lost.unlink()
+    assert cli.main(words) == 0  # goes on with what is missing, and nothing else
+    again = {p.name: p.stat().st_mtime_ns for p in other.glob("*.parquet")}
+    assert [n for n in times if again[n] != times[n]] == [lost.name]
+    lost.unlink()
+    capsys.readouterr()
+    assert cli.main([*words[:-3], "auto", *words[-2:]]) == 2
+    assert "no Ray cluster at auto" in capsys.readouterr().err
+
+
 def test_a_list_of_words_goes_before_all_others(
     corpus: Path, networks: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,15 +24,16 @@ from numpy.typing import NDArray
 from lapa_core.data import cuts, images
 from lapa_core.data.episodes import open_episode
 from lapa_core.data.footage.clips import BAG, Clip, files, frames
+from lapa_core.data.labels import Tracks
 from lapa_core.data.tracks import read as read_tracks
-from lapa_core.errors import AccessError, DataError, LapaError
+from lapa_core.errors import AccessError, DataError, LapaError, StaleInput
 from lapa_core.types import FloatArray, ImageArray
 
-FORMAT = 2
+FORMAT = 3
 QUALITY = 95
 SPARE = 0.75  # a picture this share of a period after the last is taken: cameras jitter
 _BLOCK = 1 << 20
-_PARTS = ("times_s", "thumbs", "sizes", "offsets", "tools_m")
+_PARTS = ("times_s", "thumbs", "sizes", "offsets", "states")
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ class Stored:
         thumbs: (n, 24, 32) small grey ones.
         sizes: (n, 2) height and width they had.
         offsets: (n + 1,) where each begins.
-        tools_m: (n, 3 a) where the tools of the robot's arms were, each in its base; (n, 0) where
-            nobody says. Nothing is learnt from it: it tells what codes are worth.
+        states: (n, 5 a) of the robot's arms, each x y z [m] and heading [rad] of the tool in its
+            base, and the opening its gripper was told; (n, 0) where nobody says. Latent actions
+            are not learnt from it: it tells what they are worth.
     """
 
     path: Path
@@ -75,7 +77,7 @@ class Stored:
     thumbs: ImageArray
     sizes: NDArray[np.int64]
     offsets: NDArray[np.int64]
-    tools_m: FloatArray
+    states: FloatArray
 
     def __len__(self) -> int:
         """Pictures kept."""
@@ -170,17 +172,28 @@ def _watch(clip: Clip, params: StoreParams) -> tuple[dict[str, NDArray[Any]], in
         "times_s": np.array(times, dtype=np.float64),
         "thumbs": np.stack(thumbs),
         "sizes": np.array(sizes, dtype=np.int64),
-        "tools_m": _tools(clip, times),
+        "states": states(clip, times),
     }, seen, damage  # fmt: skip
 
 
-def _tools(clip: Clip, times_s: list[float]) -> FloatArray:
-    """(n, 3 a) where the tools were, of an episode that our recorder wrote; else (n, 0)."""
+def states(clip: Clip, times_s: Sequence[float]) -> FloatArray:
+    """(n, 5 a) as of `Stored`, of an episode that our recorder wrote; else (n, 0)."""
     if clip.kind == BAG:
         with suppress(LapaError):
             tracks = read_tracks(open_episode(clip.path))
-            return np.stack([tracks.tools(round(1e9 * t)) for t in times_s])
+            return np.stack([_state(tracks, round(1e9 * t)) for t in times_s])
     return np.zeros((len(times_s), 0))
+
+
+def _state(tracks: Tracks, time_ns: int) -> FloatArray:
+    """(5 a,) at a time; NaN where something is not known yet."""
+    try:
+        openings = tracks.openings(time_ns)
+    except StaleInput:
+        openings = np.full(len(tracks.arms), np.nan)
+    places = tracks.tools(time_ns).reshape(len(tracks.arms), 3)
+    each = np.column_stack([places, tracks.headings(time_ns), openings])
+    return each.ravel()
 
 
 def load(path: Path) -> Stored:

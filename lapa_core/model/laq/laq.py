@@ -58,8 +58,8 @@ class Patches(nn.Module):
         return self.norm_out(self.linear(self.norm_in(x)))
 
 
-class Laq(StrictModel):
-    """Encoder of both frames, quantiser, and a decoder that draws the second from the first."""
+class PairEncoder(StrictModel):
+    """Both frames of a pair as patches that know of each other."""
 
     config_class = LaqConfig
     base_model_prefix = ""
@@ -72,6 +72,27 @@ class Laq(StrictModel):
         self.position_bias = PositionBias(c.dim, c.heads)
         self.spatial = Transformer(c.spatial_depth, *sizes)
         self.temporal = Transformer(c.temporal_depth, *sizes, scrambled=c.reference_axes)
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Keep torch's own initialisation, as the reference."""
+        del module
+
+    def look(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, 3, 2, H, W) in 0 .. 1 -> (B, 2, h, w, D) patches, and (B, h w, D) of each frame."""
+        tokens = self.patches(frames)
+        grid = self.config.grid
+        x = self.spatial.spatial(tokens, self.position_bias(grid, grid))
+        x = self.temporal.temporal(x)
+        first, last = (x[:, i].flatten(1, 2) for i in (0, 1))
+        return tokens, first, last
+
+
+class Laq(PairEncoder):
+    """Encoder of both frames, quantiser, and a decoder that draws the second from the first."""
+
+    def __init__(self, config: LaqConfig) -> None:
+        super().__init__(config)
+        c, sizes = config, (config.dim, config.heads, config.dim_head)
         self.quantiser = Quantiser(c)
         self.decoder = Transformer(c.spatial_depth, *sizes, cross=True)
         self.to_pixels = nn.Linear(c.dim, CHANNELS * c.patch_size**2)
@@ -79,10 +100,6 @@ class Laq(StrictModel):
             nn.init.zeros_(self.to_pixels.weight)
             nn.init.zeros_(self.to_pixels.bias)
         self.post_init()
-
-    def _init_weights(self, module: nn.Module) -> None:
-        """Keep torch's own initialisation, as the reference."""
-        del module
 
     def forward(self, frames: Tensor, noise: Tensor, **_: Any) -> Quantised:
         """A training step's loss.
@@ -120,11 +137,7 @@ class Laq(StrictModel):
 
     def compare(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 1, h, w, D) the first frame's patches, and (B, N, Q) what changed."""
-        tokens = self.patches(frames)
-        grid = self.config.grid
-        x = self.spatial.spatial(tokens, self.position_bias(grid, grid))
-        x = self.temporal.temporal(x)
-        first, last = (x[:, i].flatten(1, 2) for i in (0, 1))
+        tokens, first, last = self.look(frames)
         return tokens[:, :1], self.quantiser.change(first, last)
 
     def redraw(self, frame: Tensor, patches: Tensor, context: Tensor) -> Tensor:

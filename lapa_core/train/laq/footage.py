@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lapa_core import crew
-from lapa_core.data.footage import clips, pairs, store
+from lapa_core.data.footage import clips, moves, pairs, store
 from lapa_core.data.footage.clips import Clip
 from lapa_core.data.footage.pairs import PairParams
 from lapa_core.data.footage.split import held_back
@@ -97,16 +97,14 @@ class Footage:
                 found[place] = np.stack([first, second])
         return np.stack([f for f in found if f is not None])
 
-    def moves_m(self, which: NDArray[np.int64]) -> FloatArray:
-        """(m, 3 a) how far the tools went between the pictures; NaN where nobody says."""
-        width = max(c.tools_m.shape[1] for c in self.clips)
+    def moves(self, which: NDArray[np.int64]) -> FloatArray:
+        """(m, 5 a) as of `data.footage.moves`, of the true states; NaN where nobody says."""
+        width = max(c.states.shape[1] for c in self.clips)
         found = np.full((len(which), width), np.nan)
-        for place, (clip, rows) in enumerate(
-            zip(self.owner[which], self.rows[which], strict=True)
-        ):
-            tools = self.clips[clip].tools_m
-            if tools.shape[1] == width:
-                found[place] = tools[rows[1]] - tools[rows[0]]
+        for clip in np.unique(self.owner[which]):
+            mine, states = self.owner[which] == clip, self.clips[clip].states
+            if states.shape[1] == width:
+                found[mine] = moves.between(states, self.rows[which[mine]])
         return found
 
     def names(self, which: NDArray[np.int64]) -> list[str]:
@@ -121,12 +119,13 @@ class Footage:
         """
         if not share:
             nothing = np.zeros(len(self), dtype=bool)
-            return self, self._only(nothing)
+            return self, self.only(nothing)
         names = [c.path.name for c in self.clips]
         chosen = np.isin(self.owner, held_back(self.owner, names, share, seed))
-        return self._only(~chosen), self._only(chosen)
+        return self.only(~chosen), self.only(chosen)
 
-    def _only(self, chosen: NDArray[np.bool_]) -> Footage:
+    def only(self, chosen: NDArray[np.bool_]) -> Footage:
+        """Some of the pairs."""
         return Footage(self.clips, self.owner[chosen], self.rows[chosen], self.report)
 
     def fingerprint(self) -> str:

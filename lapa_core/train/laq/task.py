@@ -16,6 +16,7 @@ from accelerate.utils import gather_object
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lapa_core.data.footage import moves
 from lapa_core.model.checkpoint import staged, without_progress_bars
 from lapa_core.model.laq import Laq
 from lapa_core.train.curves import Panels
@@ -145,8 +146,8 @@ class LearnChanges(Task):
         codes = np.concatenate([c for c, _, _ in found])
         own = bool(self.trainee.model.config.own_codebooks)
         errors |= check.of_codes(codes, self.codebook_size, own)
-        moves = self._held.moves_m(np.concatenate([p for _, p, _ in found]))
-        known = check.probe(codes, self.codebook_size, moves)
+        true = self._held.moves(np.concatenate([p for _, p, _ in found]))
+        known = check.probe(codes, self.codebook_size, moves.ways_m(true))
         return errors | ({"probe": known} if np.isfinite(known) else {})
 
     def told(self, errors: Mapping[str, float]) -> str:

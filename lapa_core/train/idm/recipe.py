@@ -1,0 +1,124 @@
+# Copyright (c) 2026 lapa_ros contributors
+# SPDX-License-Identifier: MIT
+"""Recordings -> an inverse dynamics model: the recipe of `lapa pretrain idm` on the loop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from lapa_core.data.footage import moves
+from lapa_core.errors import ConfigError, DataError
+from lapa_core.model.idm import Idm, IdmConfig
+from lapa_core.train import loop
+from lapa_core.train.idm.task import LearnMotions
+from lapa_core.train.laq.footage import Footage
+from lapa_core.train.laq.task import CONFIG
+from lapa_core.train.opening import check_output, claim, settle, states_of
+from lapa_core.train.presets import TrainOptions
+from lapa_core.train.task import Standing
+
+BINS = 64  # a motion's numbers as codes
+_STILL = 1e-6  # a spread below is that of what never moves
+
+
+def pretrain(
+    footage: Footage,
+    output: Path,
+    options: TrainOptions,
+    sizes: dict[str, Any],
+    *,
+    bins: int = BINS,
+    resume: bool = False,
+    accelerator: Accelerator | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Standing:
+    """Train an inverse dynamics model.
+
+    Args:
+        footage: pairs, of which those are learnt from whose motion is known; a share of the
+            clips is held back.
+        output: folder of the model.
+        options: of the loop.
+        sizes: of the encoder, as of `laq.options.SIZES`.
+        bins: of each number of a motion, equally many pairs in each.
+        resume: go on from the newest state of `output`'s run, if there is one.
+        accelerator: this process' device and the others'; None makes one.
+        say: told what a person should know, in the first process.
+
+    Raises:
+        TrainingError, DataError, ConfigError: in one line what is wrong; what was saved before is
+            as it was.
+    """
+    options, accelerator = settle(options, accelerator)
+    known = told_motions(footage)
+    learn, held = known.split(options.validation, options.seed)
+    config = meaning(learn, bins, sizes)
+    facts = {
+        "options": asdict(options), "data": known.fingerprint(), "sizes": config.to_diff_dict(),
+    }  # fmt: skip
+    states = states_of(output, options, accelerator)
+    if accelerator.is_main_process:
+        check_output(output, "", resume, is_idm, "inverse dynamics model")
+        claim(states, facts, options, ("data", "sizes"))
+        say(f"{len(learn)} pairs to learn from, {len(held)} held back; of "
+            f"{len(footage) - len(known)} more nobody says what was done")  # fmt: skip
+    accelerator.wait_for_everyone()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        model = Idm(config)
+    task = LearnMotions(model, learn, held, output, options, accelerator, facts)
+    return loop.train(task, options, states, accelerator, facts, resume=resume)
+
+
+def told_motions(footage: Footage) -> Footage:
+    """The pairs of which a recording says what was done between them.
+
+    Raises:
+        DataError: there is none.
+    """
+    true = footage.moves(np.arange(len(footage)))
+    told = np.isfinite(true).all(axis=1) & (true.shape[1] > 0)
+    if not told.any():
+        raise DataError(
+            "nothing here says what an arm did: an inverse dynamics model learns from episodes of "
+            "our recorder"
+        )
+    return footage.only(told)
+
+
+def meaning(footage: Footage, bins: int, sizes: dict[str, Any]) -> IdmConfig:
+    """What the model's numbers and codes mean, from the pairs it learns from.
+
+    Raises:
+        ConfigError: fewer than 2 bins.
+    """
+    if bins < 2:
+        raise ConfigError(f"a motion needs 2 bins or more, got {bins}")
+    true = footage.moves(np.arange(len(footage)))
+    spread = true.std(axis=0)
+    edges = np.quantile(true, np.arange(1, bins) / bins, axis=0).T
+    kept = {k: v for k, v in sizes.items() if k not in ("own_codebooks", "residual")}
+    return IdmConfig(
+        dimensions=moves.names(true.shape[1]),
+        middle=true.mean(axis=0).tolist(),
+        spread=np.where(spread > _STILL, spread, 1.0).tolist(),
+        edges=edges.tolist(),
+        **kept,
+    )
+
+
+def is_idm(folder: Path) -> bool:
+    """Whether a folder holds such a model."""
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and config.get("model_type") == IdmConfig.model_type
