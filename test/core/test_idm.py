@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,9 +25,13 @@ from lapa_core.label import shard
 from lapa_core.model import idm
 from lapa_core.model.configuration import preset
 from lapa_core.model.idm import IdmConfig
+from lapa_core.model.laq import Laq, LaqConfig
+from lapa_core.model.laq import load as load_laq
 from lapa_core.model.vqgan import Vqgan
 from lapa_core.train.idm import recipe
 from lapa_core.train.laq import footage, options
+from lapa_core.train.laq import recipe as laq_recipe
+from lapa_core.train.laq.trainee import drawing_error
 
 pytestmark = pytest.mark.torch
 
@@ -154,3 +159,37 @@ def test_what_cannot_be_learnt_from_or_told_is_said(
     assert cli.main(words) == 2
     assert "in the bins of an inverse dynamics model" in capsys.readouterr().err
     assert not labelled(tmp_path / "video.mp4", networks, tmp_path / "none", ["--true"])
+
+
+def test_a_quantiser_can_be_asked_for_motions_and_for_what_changes(tmp_path: Path) -> None:
+    """Both off by default; half of the pairs say nothing of what was done."""
+    found = told(tmp_path, 4)
+    for clip in found.clips[:2]:
+        clip.states[:] = np.nan
+    assert np.isnan(found.moves(np.arange(len(found)))).any(axis=1).mean() == 0.5
+    wanted = options.resolve("debug", steps=60, batch=16, validate_every=60, log_every=20)
+    codes = options.resolve_codes("debug", motion_weight=1.0, change_weight=0.5)
+    model = Laq(LaqConfig(**options.SIZES["debug"]))
+    before = set(model.state_dict())
+    laq_recipe.pretrain(model, found, tmp_path / "laq", wanted, codes)
+    lines = (tmp_path / "laq.run/metrics.jsonl").read_text("utf-8").splitlines()
+    seen = [e["train/loss_motion"] for e in map(json.loads, lines) if "train/loss_motion" in e]
+    assert len(seen) == 3 and np.isfinite(seen).all() and seen[-1] < 0.7 * seen[0]
+    assert set(load_laq(tmp_path / "laq").state_dict()) == before  # the head stays behind
+    for clip in found.clips:
+        clip.states[:] = np.nan
+    with pytest.raises(ConfigError, match="motion_weight needs pairs"):
+        laq_recipe.pretrain(model, found, tmp_path / "never", wanted, codes)
+
+
+def test_the_error_of_a_drawing_counts_where_the_picture_changes() -> None:
+    frames = torch.zeros(1, 3, 2, 8, 8)
+    frames[:, :, 1, :4] = 0.5  # the upper half changes
+    upper, lower = frames[:, :, 1].clone(), frames[:, :, 1].clone()
+    upper[:, :, :4] += 0.1
+    lower[:, :, 4:] += 0.1
+    for share, wanted in ((0.0, (1.0, 1.0)), (0.5, (1.5, 0.5))):
+        off = [float(drawing_error(d, frames, share)) for d in (upper, lower)]
+        np.testing.assert_allclose(off, np.array(wanted) * 0.005, rtol=1e-4)
+    still = torch.zeros_like(frames)
+    assert torch.isfinite(drawing_error(upper, still, 0.5))

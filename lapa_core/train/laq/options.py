@@ -37,6 +37,10 @@ class LaqOptions:
     commitment: float = option(0.25, "steady: weight of the distance between what changed and "
                                      "its code", least=0)  # fmt: skip
     decay: float = option(0.99, "steady: of a code's moving average, an update", above=0, below=1)
+    change_weight: float = option(0.0, "share of a drawing's error that counts where a picture "
+                                       "changes, and by how much", least=0, below=1)  # fmt: skip
+    motion_weight: float = option(0.0, "weight of telling from the codes what the arm did, of "
+                                       "pairs whose recording says it", least=0)  # fmt: skip
     dead_share: float = option(0.25, "steady: a code used for less of its fair share of a place's "
                                "pairs is dead", least=0, below=1)  # fmt: skip
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lapa_core.data.footage import moves
+from lapa_core.errors import ConfigError
 from lapa_core.model.checkpoint import staged, without_progress_bars
 from lapa_core.model.laq import Laq
 from lapa_core.train.curves import Panels
@@ -27,8 +28,10 @@ from lapa_core.train.laq.options import STEADY, LaqOptions
 from lapa_core.train.laq.trainee import PairBatch, Trainee
 from lapa_core.train.presets import TrainOptions
 from lapa_core.train.task import Task
+from lapa_core.types import FloatArray
 
 CONFIG, TRAINING = "config.json", "training.json"
+STILL = 1e-6  # a spread below is that of what never moves
 PANELS: Panels = (
     ("error", ("train/loss_drawing", "validation/mse"), "squared"),
     ("of repeating the present frame's", ("validation/relative",), "error"),
@@ -62,7 +65,9 @@ class LearnChanges(Task):
     ) -> None:
         self.output, self.options, self._facts = output, options, facts
         self._learn, self._held, self._accelerator = learn, held, accelerator
-        self.trainee = Trainee(model.to(accelerator.device), codes)
+        self._scale = _scale(learn) if codes.motion_weight else None
+        numbers = 0 if self._scale is None else len(self._scale[0])
+        self.trainee = Trainee(model.to(accelerator.device), codes, numbers)
         self.keeper: Keeper
         if codes.quantiser == STEADY:
             self.keeper = Steady(model.quantiser, codes, options.seed, begun)
@@ -88,7 +93,10 @@ class LearnChanges(Task):
         pictures = torch.from_numpy(footage.pictures(chosen)).permute(0, 4, 1, 2, 3)
         noise = torch.randn(len(chosen), c.code_seq_len, c.quant_dim, generator=chance)
         lengths = torch.full((len(chosen),), c.code_seq_len)
-        return PairBatch(pictures.contiguous(), noise, lengths)
+        moved = np.zeros((len(chosen), 0))
+        if self._scale is not None:
+            moved = (footage.moves(chosen) - self._scale[0]) / self._scale[1]
+        return PairBatch(pictures.contiguous(), noise, lengths, torch.from_numpy(moved).float())
 
     def blame(self, number: int, rank: int, world: int) -> str:
         """The clips of that batch."""
@@ -173,3 +181,18 @@ class LearnChanges(Task):
         """Take that back."""
         self.keeper.load(tensors)
         self.trainee.ready = self.keeper.ready
+
+
+def _scale(footage: Footage) -> tuple[FloatArray, FloatArray]:
+    """(m,) mean and spread of what is known of the motions.
+
+    Raises:
+        ConfigError: nothing is.
+    """
+    true = footage.moves(np.arange(len(footage)))
+    told = true[np.isfinite(true).all(axis=1)] if true.shape[1] else true[:0]
+    if not len(told):
+        raise ConfigError("motion_weight needs pairs whose recording says what the arm did; these "
+                          "have none: use 0")  # fmt: skip
+    spread = told.std(axis=0)
+    return told.mean(axis=0), np.where(spread > STILL, spread, 1.0)
