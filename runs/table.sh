@@ -6,7 +6,8 @@
 #   runs/table.sh FOLDER [SIZE] [ROBOT]   SIZE: gpu (default), cpu (two cores, some 3.5 hours, 6 GB)
 #                                         or debug (by the tests); ROBOT: of the video; wx250s, as in
 #                                         the demonstrations, or vx300s: another embodiment
-# Every stage goes on where it stopped. The table is left in FOLDER/ROBOT/eval.
+# Every stage goes on where it stopped. The tables of each number of demonstrations, and each policy
+# beside Scratch, are left in FOLDER/ROBOT/eval-NUMBER.txt.
 set -eu
 cd "$(dirname "$0")/.."
 work=${1:?a folder with room for the recordings}
@@ -45,6 +46,7 @@ step "demonstrate: $most with motions, $videos to be watched"
 $lapa collect "$work/demos-$most" --episodes "$most" --seed 11 --disturb 0.08 --workers $workers
 $lapa collect "$here/video" --robot "$robot" --episodes $videos --seed 12 --workers $workers
 for count in $sizes; do
+    if [ "$count" = "$most" ]; then continue; fi
     mkdir -p "$work/demos-$count"
     find "$work/demos-$most" -maxdepth 1 -name 'episode_*' | sort | head -n "$count" |
         while read -r each; do ln -sfn "$(realpath "$each")" "$work/demos-$count/"; done
@@ -72,7 +74,6 @@ for count in $sizes; do
 done
 labels actionvla --idm "$work/idm-$most" --true
 
-policies=
 # policy NAME COUNT ARGUMENTS: of so many demonstrations, from what the arguments say.
 policy() {
     name=$1-$2 demos=$work/demos-$2
@@ -80,14 +81,19 @@ policy() {
     step "learn to act: $name"
     $lapa finetune "$demos" --state $state --no-center-crop --variants 1 --workers $workers \
         --cache "$work/demos.tokens" --resume --output "$here/$name" --preset $preset $training "$@"
-    policies="$policies $here/$name"
 }
 for count in $sizes; do
     policy scratch "$count" --from scratch --vqgan "$vqgan" --codebook
     policy lapa "$count" --from "$here/latent-lapa" --read-steps 0
     policy vpt "$count" --from "$here/latent-vpt-$count" --read-steps 0
     policy actionvla "$count" --from "$here/latent-actionvla" --read-steps 0
+    step "evaluate: the same scenes, the same sentences, each beside Scratch"
+    $lapa eval "$here/scratch-$count" "$here/lapa-$count" "$here/vpt-$count" \
+        "$here/actionvla-$count" --suite seen --episodes $trials --workers $workers \
+        --out "$here/eval-$count" > "$here/eval-$count.txt"
 done
-step "evaluate: the same scenes, the same sentences"
-$lapa eval $policies --suite seen --episodes $trials --workers $workers --out "$here/eval"
+for count in $sizes; do
+    echo "$count demonstrations"
+    cat "$here/eval-$count.txt"
+done
 step "done"

@@ -40,6 +40,7 @@ _OF_SCRATCH = ("size", "vqgan", "codebook", "model")
 _OF_FILES = ("robot", "images")
 _OF_RECORDINGS = (
     "labels", "authority", "max_idle_share", "outcomes", "flagged", "mapping", "also",
+    "also_times",
 )  # fmt: skip
 _OF_OURS = ("outcomes", "flagged")
 
@@ -58,6 +59,7 @@ def _refuse_unused(parser: argparse.ArgumentParser, args: argparse.Namespace) ->
         (is_step_file(args.demos), _OF_RECORDINGS, f"{args.demos} does not say such things; valid "
                                                    "with recorded episodes or bags"),
         (not is_step_file(args.demos), _OF_FILES, "valid with a JSON or jsonl file"),
+        (not args.also, ("also_times",), "valid with --also"),
         (args.mapping is not None, _OF_OURS, "mapped bags do not say such things"),
     ]  # fmt: skip
     for applies, names, why in rules:

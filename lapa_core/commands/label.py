@@ -53,14 +53,23 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     if args.hz <= 0:
         raise ConfigError(f"--hz must be above 0, got {args.hz:g}")
     from lapa_core.model.checkpoint import check_device
+    from lapa_core.train.idm.recipe import is_idm
 
     check_device(args.device)
+    if args.laq and is_idm(args.laq):
+        raise ConfigError(f"{args.laq} is an inverse dynamics model: give it as --idm")
+    if args.idm and not is_idm(args.idm):
+        raise ConfigError(f"{args.idm} is no inverse dynamics model (lapa pretrain idm)")
+    # Another machine's processes are in other folders.
+    data = [p.resolve() for p in args.data]
+    coder, vqgan, output = (p.resolve() for p in (args.laq or args.idm, args.vqgan, args.output))
     job = Job(
-        args.laq or args.idm, args.vqgan, StoreParams(keep_hz=args.hz, rate_hz=args.rate),
-        PairParams(gap_s=args.gap, still=args.still), args.center_crop, args.words, args.device,
+        coder, vqgan, StoreParams(keep_hz=args.hz, rate_hz=args.rate),
+        PairParams(gap_s=args.gap, still=args.still), args.center_crop,
+        args.words.resolve() if args.words else None, args.device,
         args.true,
     )  # fmt: skip
-    plan, refused = prepare(args.data, args.output, job, args.cameras, args.per_shard)
+    plan, refused = prepare(data, output, job, args.cameras, args.per_shard)
     begun = time.monotonic()
     outcome = label(plan, job, args.workers, _tell, args.ray)
     _report(outcome, refused, time.monotonic() - begun)

@@ -60,13 +60,19 @@ class Wordings:
         chance = np.random.default_rng([seed, *text.encode()])
         return tuple(noisy(text, chance) for _ in range(NOISY))
 
-    def draw(self, chance: np.random.Generator) -> NDArray[np.int64]:
-        """(n,) number of a wording for each sample."""
-        count = len(self.plain)
-        wordings: NDArray[np.int64] = self.plain + chance.integers(self._clean)
+    def draw(
+        self, chance: np.random.Generator, samples: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64]:
+        """(m,) number of a wording for each of (m,) samples, which may be among them several
+        times; None: each once."""
+        plain, clean = self.plain, self._clean
+        if samples is not None:
+            plain, clean = plain[samples], clean[samples]
+        count = len(plain)
+        wordings: NDArray[np.int64] = plain + chance.integers(clean)
         if self._noise:
             wild = chance.random(count) < self._noise
-            others = self.plain + self._clean + chance.integers(NOISY, size=count)
+            others = plain + clean + chance.integers(NOISY, size=count)
             wordings[wild] = others[wild]
         return wordings
 

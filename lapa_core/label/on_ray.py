@@ -20,8 +20,6 @@ from lapa_core.label import job as jobs
 from lapa_core.label.job import Job, Outcome
 from lapa_core.label.plan import Plan
 
-LOCAL = "local"  # Ray on this machine alone, begun and ended with the job
-
 
 class Maker:
     """An actor: both networks, and one shard a call."""
@@ -55,7 +53,8 @@ def run(
         missing: numbers of the shards.
         take: told each shard's outcome, as they come.
         workers: actors.
-        address: of a Ray cluster, such as `auto` or `ray://head:10001`, or `LOCAL`.
+        address: of a Ray cluster, such as `auto`; `local` is Ray on this machine alone, begun and
+            ended with the job.
 
     Raises:
         LapaError: of the work; shards made are whole.
@@ -64,8 +63,7 @@ def run(
     """
     ray = library()
     try:
-        ray.init(address=None if address == LOCAL else address, log_to_driver=False,
-                 include_dashboard=False if address == LOCAL else None)  # fmt: skip
+        ray.init(address=address, log_to_driver=False)
     except (ConnectionError, ValueError) as error:
         raise ConfigError(f"no Ray cluster at {address}: {error}") from None
     try:

@@ -195,7 +195,8 @@ def fingerprint(*sets: DemoSet) -> str:
     for demos in sets:
         digest.update(repr(demos.traits).encode())
         for demo in demos.demos:
-            digest.update(repr((demo.name, demo.instructions, demo.times)).encode())
+            often = (demo.times,) if demo.times > 1 else ()
+            digest.update(repr((demo.name, demo.instructions, *often)).encode())
             arrays = demo.codes, demo.actions, demo.state, demo.index, demo.places, demo.turns
             for array in arrays:
                 digest.update(array.tobytes())

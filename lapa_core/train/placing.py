@@ -21,6 +21,11 @@ from lapa_core.train.presets import TrainOptions
 # While the first process encodes the demonstrations the others wait; torch's own patience with it
 # is 10 minutes (NCCL). A launcher ends the others where one fails.
 PATIENCE = timedelta(hours=24)
+# In which launchers say how many they have started: torchrun; MPI's; SLURM's srun.
+STARTED = (
+    "WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE",
+    "SLURM_STEP_NUM_TASKS",
+)  # fmt: skip
 
 
 def make_accelerator(cpu: bool = False) -> Accelerator:
@@ -32,11 +37,11 @@ def make_accelerator(cpu: bool = False) -> Accelerator:
     waiting = InitProcessGroupKwargs(timeout=PATIENCE)
     # one a process; a run has its own precision
     made = Accelerator(mixed_precision="no", cpu=cpu, kwargs_handlers=[waiting])
-    started = int(os.environ.get("WORLD_SIZE", "1"))
+    started = max(int(os.environ.get(name) or 1) for name in STARTED)
     if started > made.num_processes:  # each would take itself for the first, and write
         raise ConfigError(
-            f"{started} processes were started and work on their own, as there is no GPU for "
-            f"each; give --cpu to have them work together on processors"
+            f"{started} processes were started and do not know of each other: start them with "
+            f"torchrun or accelerate launch, and without a GPU for each give --cpu"
         )
     return made
 

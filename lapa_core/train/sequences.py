@@ -118,7 +118,7 @@ class Sequences(ABC):
         """Every sample as often as is said; what fills no whole batch waits for another epoch."""
         chance = np.random.default_rng((self._seed, epoch))
         samples = self._listed
-        wordings = self._wordings.draw(chance)[samples]
+        wordings = self._wordings.draw(chance, samples)
         variants = np.zeros_like(samples)
         if self._variants > 1:
             variants = chance.integers(self._variants, size=len(samples))

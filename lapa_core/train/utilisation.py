@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 
 from lapa_core.model.configuration import LapaConfig
@@ -11,7 +13,7 @@ from lapa_core.train import memory
 
 # Dense bfloat16 TFLOP/s without sparsity, from the makers' data sheets; the first match counts.
 PEAK_TFLOPS = {
-    "H200": 989, "H100 PCIe": 756, "H100": 989, "A100": 312, "L40S": 362, "L4": 121,
+    "GH200": 989, "H200": 989, "H100 PCIe": 756, "H100": 989, "A100": 312, "L40S": 362, "L4": 121,
     "RTX 4090": 165, "RTX 3090": 71, "A10": 125, "RTX A6000": 155,
 }  # fmt: skip
 
@@ -24,8 +26,9 @@ def peak_tflops(device: torch.device) -> float | None:
 
 
 def peak_of(name: str) -> float | None:
-    """Of a GPU of this name."""
-    return next((float(v) for k, v in PEAK_TFLOPS.items() if k in name), None)
+    """Of a GPU of this name, in which the table's words stand as such: an RTX A1000 is no A100."""
+    found = (v for k, v in PEAK_TFLOPS.items() if re.search(rf"\b{re.escape(k)}\b", name))
+    return next((float(v) for v in found), None)
 
 
 def operations(config: LapaConfig, method: str, tokens: float, length: float) -> float:

@@ -159,6 +159,12 @@ def test_what_cannot_be_learnt_from_or_told_is_said(
     assert cli.main(words) == 2
     assert "in the bins of an inverse dynamics model" in capsys.readouterr().err
     assert not labelled(tmp_path / "video.mp4", networks, tmp_path / "none", ["--true"])
+    words[2:4] = ["--laq", str(networks[0])]
+    assert cli.main(words[:4] + words[5:]) == 2
+    assert "give it as --idm" in capsys.readouterr().err
+    words[2:4] = ["--idm", str(networks[1])]
+    assert cli.main(words) == 2
+    assert "is no inverse dynamics model" in capsys.readouterr().err
 
 
 def test_a_quantiser_can_be_asked_for_motions_and_for_what_changes(tmp_path: Path) -> None:
@@ -193,3 +199,16 @@ def test_the_error_of_a_drawing_counts_where_the_picture_changes() -> None:
         np.testing.assert_allclose(off, np.array(wanted) * 0.005, rtol=1e-4)
     still = torch.zeros_like(frames)
     assert torch.isfinite(drawing_error(upper, still, 0.5))
+
+
+def test_an_edge_lies_between_values_that_are_there() -> None:
+    openings = np.array([0.0] * 45 + [1.0] * 55)
+    edges = recipe.edges_of(openings, 8)
+    assert edges.tolist() == [0.5] * 7
+    model = idm.Idm(IdmConfig(**{**options.SIZES["debug"], "edges": [edges.tolist()]}))
+    codes = model.binned(torch.tensor([[0.0], [-0.1], [0.4], [0.9], [1.0], [1.2]])).flatten()
+    assert codes.tolist() == [0, 0, 0, 7, 7, 7]
+    assert np.unique(recipe.edges_of(np.zeros(5), 4)).tolist() == [1.0]  # all in the first bin
+    spread = np.random.default_rng(0).normal(size=1000)
+    full = np.bincount(np.searchsorted(recipe.edges_of(spread, 16), spread, side="right"))
+    assert len(full) == 16 and full.min() >= 60

@@ -75,3 +75,26 @@ def test_recipes_of_latent_actions_are_compared_by_one_script(tmp_path: Path) ->
     (file,) = (tmp_path / "out").glob("codes-*.json")
     models = json.loads(file.read_text("utf-8"))["models"]
     assert len({m["data"] for m in models.values()}) == 1  # all learnt from the same
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_latent_actions_are_compared_with_their_rivals_by_one_script(tmp_path: Path) -> None:
+    """`runs/table.sh FOLDER debug`: every rival's way to its end, and again without work."""
+
+    def run() -> float:
+        began = time.monotonic()
+        subprocess.run(
+            ["sh", str(ROOT / "runs/table.sh"), str(tmp_path), "debug"],
+            env={**os.environ, "PYTHON": sys.executable},
+            check=True,
+            timeout=600,
+        )
+        return time.monotonic() - began
+
+    first = run()
+    for count in (3, 6):
+        told = (tmp_path / f"wx250s/eval-{count}.txt").read_text("utf-8")
+        for name in ("scratch", "lapa", "vpt", "actionvla"):
+            assert f"{name}-{count}" in told, told
+    assert run() < first

@@ -290,3 +290,8 @@ def test_processes_that_do_not_know_of_each_other_do_not_begin(monkeypatch) -> N
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match=r"2 processes were started .* give --cpu"):
         make_accelerator()
+    monkeypatch.setenv("WORLD_SIZE", "")
+    make_accelerator()
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
+    with pytest.raises(ConfigError, match="4 processes were started"):
+        make_accelerator()

@@ -150,8 +150,11 @@ def test_an_epoch_has_corrections_as_often_as_is_said() -> None:
     first, second = toy_demos(3, 10), toy_demos(2, 10)
     demos = joined([first, second], ["", "corrections/"], times=3)
     assert [d.times for d in demos.demos] == [1, 1, 1, 3, 3]
-    feed = Feed(demos, ready(demos))
-    seen = np.concatenate([feed.draw(n, 9).samples for n in range(10)])  # 30 + 3 x 20 steps
+    feed = Feed(demos, ready(demos), word_noise=0.5)
+    drawn = [feed.draw(n, 9) for n in range(10)]  # 30 + 3 x 20 steps
+    seen, said = (np.concatenate([getattr(d, k) for d in drawn]) for k in ("samples", "wordings"))
+    each = [len(set(said[seen == sample].tolist())) for sample in range(30, 50)]
+    assert max(each) > 1  # each time in words of its own
     assert np.bincount(seen).tolist() == [1] * 30 + [3] * 20 and len(feed) == 50
     assert max(np.bincount(feed.draw(n, 9).samples).max() for n in range(10)) < 3  # spread out
     assert fingerprint(demos) != fingerprint(joined([first, second], ["", "corrections/"]))
@@ -431,6 +434,7 @@ def test_the_share_of_a_gpus_peak_is_told_where_the_peak_is_known(
 
     assert utilisation.peak_of("NVIDIA H200") == utilisation.peak_of("NVIDIA H100 80GB HBM3")
     assert utilisation.peak_of("NVIDIA H100 PCIe") == 756 and utilisation.peak_of("Pi") is None
+    assert utilisation.peak_of("NVIDIA RTX A1000") is utilisation.peak_of("NVIDIA L40") is None
     demos = toy_demos(4, 10)
     train(demos, tmp_path / "plain", steps=4, log_every=2)
     assert (

@@ -24,6 +24,7 @@ from lapa_core.train.laq.task import CONFIG
 from lapa_core.train.opening import check_output, claim, settle, states_of
 from lapa_core.train.presets import TrainOptions
 from lapa_core.train.task import Standing
+from lapa_core.types import FloatArray
 
 BINS = 64  # a motion's numbers as codes
 _STILL = 1e-6  # a spread below is that of what never moves
@@ -104,7 +105,7 @@ def meaning(footage: Footage, bins: int, sizes: dict[str, Any]) -> IdmConfig:
         raise ConfigError(f"a motion needs 2 bins or more, got {bins}")
     true = footage.moves(np.arange(len(footage)))
     spread = true.std(axis=0)
-    edges = np.quantile(true, np.arange(1, bins) / bins, axis=0).T
+    edges = np.stack([edges_of(column, bins) for column in true.T])
     kept = {k: v for k, v in sizes.items() if k not in ("own_codebooks", "residual")}
     return IdmConfig(
         dimensions=moves.names(true.shape[1]),
@@ -113,6 +114,21 @@ def meaning(footage: Footage, bins: int, sizes: dict[str, Any]) -> IdmConfig:
         edges=edges.tolist(),
         **kept,
     )
+
+
+def edges_of(values: FloatArray, bins: int) -> FloatArray:
+    """(bins - 1,) increasing, with equally many of (n,) values between them, as far as that goes.
+
+    An edge lies half-way between two values that are there: an opening is 0 or 1, and what a
+    network says of it is a little more or less.
+    """
+    there = np.unique(values)
+    if len(there) == 1:  # it never moves, so all is one bin
+        return np.full(bins - 1, there[0] + 1.0)
+    wanted = np.quantile(values, np.arange(1, bins) / bins, method="lower")
+    above = np.clip(np.searchsorted(there, wanted, side="right"), 1, len(there) - 1)
+    found: FloatArray = (there[above - 1] + there[above]) / 2
+    return found
 
 
 def is_idm(folder: Path) -> bool:

@@ -8,7 +8,7 @@ Knows nothing of torch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from lapa_core.errors import ConfigError, unknown
@@ -48,6 +48,15 @@ class LaqOptions:
         """Refuse what is out of range."""
         for each in fields(self):
             check(each.name, getattr(self, each.name), each.metadata)
+
+
+def told(codes: LaqOptions) -> dict[str, Any]:
+    """For the facts of a run; what came later is left out where it is off.
+
+    So a run that was begun before can be gone on with.
+    """
+    found = asdict(codes)
+    return {k: v for k, v in found.items() if v or k not in ("change_weight", "motion_weight")}
 
 
 # What the reference has, and models of one's own need not: see `LaqConfig`.

@@ -19,7 +19,7 @@ from lapa_core.errors import ConfigError
 from lapa_core.model.laq import Laq
 from lapa_core.train import loop
 from lapa_core.train.laq.footage import Footage
-from lapa_core.train.laq.options import STEADY, LaqOptions
+from lapa_core.train.laq.options import STEADY, LaqOptions, told
 from lapa_core.train.laq.task import CONFIG, LearnChanges
 from lapa_core.train.opening import check_output, claim, settle, states_of
 from lapa_core.train.presets import TrainOptions
@@ -63,7 +63,7 @@ def pretrain(
                           f"{options.steps}: fewer --begin, or more --steps")  # fmt: skip
     learn, held = footage.split(options.validation, options.seed)
     facts = {
-        "options": asdict(options), "codes": asdict(codes), "start": source,
+        "options": asdict(options), "codes": told(codes), "start": source,
         "data": footage.fingerprint(), "sizes": model.config.to_diff_dict(),
     }  # fmt: skip
     states = states_of(output, options, accelerator)
