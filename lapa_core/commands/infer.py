@@ -47,8 +47,7 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
         reference_eos=args.reference_eos,
     )
     policy.warm_up()  # so that the times are those of a running policy
-    tokens = checkpoint.states.tokens(state) if checkpoint.states else None
-    prediction = policy.predict(pictures, args.instruction, tokens)
+    prediction = policy.predict(pictures, args.instruction, state)
     result = describe(policy, prediction)
     print(json.dumps(result) if args.json else as_text(result))
     if args.dump:

@@ -25,6 +25,7 @@ IntArray = NDArray[np.int64]
 AIMED = AXES[:2]  # of a place; how high follows from the task
 HEIGHT, TURN = AXES[2], AXES[5]
 PLACE, OFFSET = "aim", "off"  # where the tool acts next, and how far that is from where it is
+WAY = "way"  # the same, of the place as it was said: computed, not chosen (`model.ways`)
 END, LEFT = "end", "left"  # where it acts at last, and how often until then
 # What a policy may say beside the place, and what for.
 ALSO = {
@@ -34,6 +35,7 @@ ALSO = {
           "put over a thing look alike",
     "offset": "how far the place is from the tool, which the action then follows",
     "height": "and how far below it: where that is nothing, it is time to act",
+    WAY: "both, and the turn, computed from the place that was said and from where the tool is",
 }  # fmt: skip
 MOST_LEFT = 3  # more acts than that are so many: somebody has tried again
 
@@ -58,12 +60,15 @@ def names(dimensions: tuple[str, ...], said: Sequence[str] = ()) -> tuple[str, .
         dimensions: of the robot.
         said: of `ALSO`, what is said beside the place.
     """
-    axes = (*AIMED, TURN) if "turn" in said else AIMED
+    turn = (TURN,) if "turn" in said else ()
+    axes = (*AIMED, *turn)
+    places = (*AIMED, HEIGHT, *turn) if WAY in said else axes
     each = [f"{END}_{axis}" for axis in AIMED] if END in said else []
-    each += [f"{PLACE}_{axis}" for axis in axes]
+    each += [f"{PLACE}_{axis}" for axis in places]
     each += [LEFT] if LEFT in said else []
     each += [f"{OFFSET}_{axis}" for axis in axes] if "offset" in said else []
     each += [f"{OFFSET}_{HEIGHT}"] if "height" in said else []
+    each += [f"{WAY}_{axis}" for axis in places] if WAY in said else []
     arms = (d.removesuffix(f"/{AXES[0]}") for d in dimensions[::NUM_AXES])
     return tuple(f"{arm}/{what}" for arm in arms for what in each)
 
@@ -108,7 +113,8 @@ def _answers(found: Acts, tool: FloatArray, ends: IntArray) -> dict[str, FloatAr
         off = place - now
         if axis == TURN:
             off = (off + math.pi) % (2 * math.pi) - math.pi
-        answers |= {f"{PLACE}_{axis}": place, f"{OFFSET}_{axis}": off, f"{END}_{axis}": end}
+        answers |= {f"{PLACE}_{axis}": place, f"{END}_{axis}": end}
+        answers |= {f"{OFFSET}_{axis}": off, f"{WAY}_{axis}": off}
     return answers
 
 

@@ -27,6 +27,8 @@ from lapa_core.model.tokenizer import TextTokenizer
 from lapa_core.model.vocabulary import Sequence1D
 
 Choose = Callable[[Tensor], Tensor]  # (rows,) scores -> () int64 code
+# (place, codes before it) -> the code of that place, or None where it is to be chosen.
+Given = Callable[[int, Sequence[Tensor]], "int | None"]
 TOP_K = 50  # GenerationConfig's default, which the reference samples with
 
 
@@ -106,6 +108,7 @@ class Generator:
         instruction: str,
         image_codes: NDArray[np.int64],
         state_tokens: NDArray[np.int64] | None = None,
+        given: Given | None = None,
     ) -> Generated:
         """Generate after these words and pictures.
 
@@ -113,6 +116,7 @@ class Generator:
             instruction: in words.
             image_codes: (N,) codes of the image, or (c, N) of several.
             state_tokens: (s,) ids of proprioception, where the model reads it.
+            given: tells codes that are not to be chosen.
 
         Raises:
             DecodeError: a score is not finite.
@@ -125,10 +129,10 @@ class Generator:
         words = self._read_words(instruction, body)
         embeds = _embed(self._model, body)
         scores = [self._scores(words, embeds, vocabulary.PROMPT_LENGTH)]
-        codes = [self._choose_at(0, scores[0])]
+        codes = [self._choose_at(0, scores[0], [], given)]
         self._synchronise()
         middle = time.perf_counter()
-        self._decode(words, scores, codes, vocabulary.PROMPT_LENGTH + len(body))
+        self._decode(words, scores, codes, vocabulary.PROMPT_LENGTH + len(body), given)
         tokens = torch.stack(codes).cpu().numpy()
         step_logits = torch.stack(scores).cpu().numpy()
         end = time.perf_counter()
@@ -176,7 +180,10 @@ class Generator:
         """(rows,) scores of the code that follows the embeddings."""
         return self._model.logits(self._pass(words, embeds, slot)[0, -1], self._table)
 
-    def _decode(self, words: _Words, scores: list[Tensor], codes: list[Tensor], slot: int) -> None:
+    def _decode(
+        self, words: _Words, scores: list[Tensor], codes: list[Tensor], slot: int,
+        given: Given | None,
+    ) -> None:  # fmt: skip
         """Append the second to the last code; each one is read to find the next."""
         embedding, _ = self._model.tables()[self._table]
         finished = False
@@ -189,11 +196,15 @@ class Generator:
             scores.append(self._model.logits(state[0], self._table))
             if self._reference_eos:
                 finished = finished or int(codes[-1]) == vocabulary.REFERENCE_EOS_CODE
-            chosen = self._choose_at(i + 1, scores[-1])
+            chosen = self._choose_at(i + 1, scores[-1], codes, given)
             codes.append(torch.full_like(chosen, vocabulary.PAD_ID) if finished else chosen)
 
-    def _choose_at(self, place: int, scores: Tensor) -> Tensor:
-        """A code for this place, of those that have a meaning there."""
+    def _choose_at(
+        self, place: int, scores: Tensor, codes: list[Tensor], given: Given | None
+    ) -> Tensor:
+        """A code for this place: the one that is given, or of those that have a meaning there."""
+        if given is not None and (code := given(place, codes)) is not None:
+            return torch.tensor(code, device=scores.device)
         return self._choose(
             scores[: self._bins[place % len(self._bins)]] if self._bins else scores
         )

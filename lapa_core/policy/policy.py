@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from lapa_core.data import images
 from lapa_core.errors import CheckpointError, StaleInput, unknown
 from lapa_core.model.checkpoint import Checkpoint
+from lapa_core.model.ways import Ways
 from lapa_core.policy.allocator import keep_freed_memory
-from lapa_core.policy.generate import Generated, Generator, greedy, sampler
+from lapa_core.policy.generate import Generated, Generator, Given, greedy, sampler
 from lapa_core.robot import Robot
 from lapa_core.types import ActionChunk, ImageArray, Observation
 
@@ -114,6 +115,8 @@ class Policy:
         self._center_crop = interface.center_crop if center_crop is None else center_crop
         self._sample, self._seed = sample, seed
         self._random = torch.Generator().manual_seed(seed)
+        aims, states = checkpoint.aims, checkpoint.states
+        self._ways = Ways(aims, states) if aims is not None else None
         self._generator = Generator(
             checkpoint.lapa,
             checkpoint.tokenizer,
@@ -167,8 +170,8 @@ class Policy:
         """Infer once on a grey image, so that the first real inference is not slow."""
         grey = np.full((256, 256, 3), 128, dtype=np.uint8)
         states = self.checkpoint.states
-        tokens = states.encode(np.array(states.lower)) if states else None
-        self.predict([grey] * len(self.cameras), "warm up", tokens)
+        state = dict(zip(states.names, states.lower, strict=True)) if states else {}
+        self.predict([grey] * len(self.cameras), "warm up", state)
         self.reset()
 
     def infer(self, observation: Observation) -> Decision:
@@ -183,11 +186,10 @@ class Policy:
             if camera not in observation.images:
                 raise StaleInput(unknown("camera", camera, observation.images, "the observation"))
         start = time.perf_counter()
-        states = self.checkpoint.states
         prediction = self.predict(
             [observation.images[camera] for camera in self.cameras],
             observation.instruction,
-            states.tokens(observation.state) if states else None,
+            observation.state,
         )
         deltas = self.action(prediction.tokens)
         chunk = ActionChunk(
@@ -199,6 +201,21 @@ class Policy:
         total = (time.perf_counter() - start) * 1e3
         timings = {**prediction.timings_ms, "total": total}
         return Decision(chunk, prediction.tokens, timings, self.aim(prediction.tokens))
+
+    def _given(self, state: Mapping[str, float]) -> Given | None:
+        """What follows from what is said, in this state; None where nothing does."""
+        ways, states = self._ways, self.checkpoint.states
+        if ways is None or states is None or not ways.places:
+            return None
+        here = np.array([state[name] for name in states.names])
+
+        def given(place: int, codes: Sequence[torch.Tensor]) -> int | None:
+            if (way := ways.places.get(place)) is None:
+                return None
+            said = np.array([int(codes[way.source])])
+            return int(ways.follow(place, said, here[way.state : way.state + 1])[0])
+
+        return given
 
     def aim(self, tokens: NDArray[np.int64]) -> dict[str, float]:
         """(n,) codes -> what the model says before it acts; see `Decision`."""
@@ -223,9 +240,13 @@ class Policy:
         self,
         pictures: ImageArray | Sequence[ImageArray],
         instruction: str,
-        state_tokens: NDArray[np.int64] | None = None,
+        state: Mapping[str, float] | None = None,
     ) -> Prediction:
-        """Codes of an instruction, (H, W, 3) RGB pictures in the cameras' order, and a state."""
+        """Codes of an instruction, (H, W, 3) RGB pictures in the cameras' order, and a state.
+
+        Raises:
+            StaleInput: the state lacks something that the model reads.
+        """
         start = time.perf_counter()
         views = [pictures] if isinstance(pictures, np.ndarray) else list(pictures)
         pixels = np.stack(
@@ -234,7 +255,9 @@ class Policy:
         resized_at = time.perf_counter()
         codes = self._encode(pixels)
         encoded_at = time.perf_counter()
-        generated = self._generator(instruction, codes, state_tokens)
+        reads = self.checkpoint.states
+        tokens = reads.tokens(state or {}) if reads else None
+        generated = self._generator(instruction, codes, tokens, self._given(state or {}))
         timings = {
             "preprocess": resized_at - start,
             "vqgan": encoded_at - resized_at,

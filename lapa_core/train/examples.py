@@ -59,6 +59,8 @@ class Batch:
         points: (B, c, a, 2) int64 place in each picture where each arm acts next and the tool's
             heading there (`train.pointing`), or -100; None
             where that is not asked for.
+        here: (B, s) float64 state, from which some of the codes follow (`model.ways`), or None
+            where none do.
     """
 
     input_ids: Tensor
@@ -69,6 +71,7 @@ class Batch:
     lengths: Tensor
     values: Tensor | None = None
     points: Tensor | None = None
+    here: Tensor | None = None
 
     def __len__(self) -> int:
         return int(self.input_ids.shape[0])
@@ -115,7 +118,8 @@ def action_example(
         values: (k, d) the actions themselves, for errors in millimetres and degrees.
         aim_tokens: (a,) codes of where the tools act next, said before the actions. The code
             after the last of `aim_bins` says that it is not known; it is read and not asked for.
-        aim_bins: (a,) how many codes are places.
+        aim_bins: (a,) how many codes are places; 0 where the code follows from others and is not
+            asked for.
 
     Raises:
         DataError: shapes do not fit, no step exists, or one exists after one that does not.

@@ -23,6 +23,7 @@ from lapa_core.errors import DataError
 from lapa_core.model.action_tokenizer import ActionTokenizer
 from lapa_core.model.checkpoint import Checkpoint
 from lapa_core.model.vocabulary import Table
+from lapa_core.model.ways import Ways
 from lapa_core.robot import Robot
 from lapa_core.train import examples
 from lapa_core.train.examples import Example
@@ -71,7 +72,13 @@ class Feed(Sequences):
         self._states = None
         if checkpoint.states is not None:
             self._states = checkpoint.states.encode(np.concatenate([d.state for d in self.demos]))
-        self._aims = None if checkpoint.aims is None else aim_codes(self.demos, checkpoint.aims)
+        self._here, self._aims, self._asked = None, None, ()
+        if checkpoint.aims is not None:
+            ways = Ways(checkpoint.aims, checkpoint.states)
+            here = np.concatenate([d.state for d in self.demos])
+            self._aims = ways.fill(aim_codes(self.demos, checkpoint.aims), here)
+            self._asked = ways.asked
+            self._here = here if ways.places else None
         said = [i for d in self.demos for i in d.instructions]
         super().__init__(
             Wordings(said, paraphrases or {}, word_noise, seed),
@@ -102,7 +109,7 @@ class Feed(Sequences):
             np.zeros((self._chunk, self._tokens.shape[1]), dtype=np.int64),
             state_tokens=None if self._states is None else np.zeros(self._states.shape[1], int),
             aim_tokens=None if self._aims is None else np.zeros(self._aims.shape[1], int),
-            aim_bins=() if checkpoint.aims is None else checkpoint.aims.num_bins,
+            aim_bins=self._asked,
         )
 
     @property
@@ -142,8 +149,7 @@ class Feed(Sequences):
         codes, weights = tokens.reshape(len(samples), -1), asked
         if self._aims is not None:
             said = self._aims[samples]
-            assert self._checkpoint.aims is not None
-            known = said < np.array(self._checkpoint.aims.num_bins)
+            known = said < np.array(self._asked)
             codes = np.concatenate([said, codes], axis=1)
             weights = np.concatenate([known.astype(np.float32), weights], axis=1)
         ids[here], loss[here] = codes.ravel(), weights.ravel()
@@ -153,6 +159,8 @@ class Feed(Sequences):
         more = {"values": torch.from_numpy(values)}
         if self._points is not None:
             more["points"] = torch.from_numpy(self._points[samples])
+        if self._here is not None:
+            more["here"] = torch.from_numpy(self._here[samples])
         return more
 
 

@@ -21,6 +21,7 @@ from lapa_core.data.demos import DemoSet
 from lapa_core.data.views import View
 from lapa_core.errors import ConfigError
 from lapa_core.model.checkpoint import Checkpoint
+from lapa_core.model.ways import Ways
 from lapa_core.robot import Robot
 from lapa_core.train import adapters, loop
 from lapa_core.train.feed import Feed
@@ -114,6 +115,8 @@ class Finetune(ModelTask):
         assert checkpoint.actions is not None  # `ready` made them
         bins = checkpoint.num_bins
         self.trainee = Trainee(checkpoint.lapa, spread_bins=options.label_spread, num_bins=bins)
+        if checkpoint.aims is not None:
+            self.trainee.ways = Ways(checkpoint.aims, checkpoint.states)
         views = None
         if options.point_weight:
             views = _views(robot, checkpoint)

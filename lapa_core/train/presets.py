@@ -144,7 +144,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "micro": {
         "steps": 20000, "batch": 16, "lr": 1e-3, "schedule": "cosine", "warmup": 200,
         "weight_decay": 0.02, "ema": 0.998, "validate_every": 1000, "save_every": 1000,
-        "label_spread": 4.0, "aim_bins": 128, "aim_also": "end,turn,left,offset,height",
+        "label_spread": 4.0, "aim_bins": 128, "aim_also": "end,turn,left,way",
         "point_weight": 1.0, "smooth_start": True, "places": True, "state_bins": 128,
         "precision": "auto", "word_noise": 0.2, "read_steps": 1000, "take": "last",
     },

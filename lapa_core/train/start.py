@@ -280,7 +280,7 @@ def _aims(
     low, high = np.nanmin(where, axis=0) - AIM_MARGIN_M, np.nanmax(where, axis=0) + AIM_MARGIN_M
     edges = []
     for name, a, b in zip(names, low, high, strict=True):
-        if name.rpartition("/")[2].startswith(spoken.OFFSET):
+        if name.rpartition("/")[2].partition("_")[0] in (spoken.OFFSET, spoken.WAY):
             u = np.linspace(-1.0, 1.0, options.aim_bins + 1)
             edges.append(np.sign(u) * u**2 * max(-a, b))
         else:

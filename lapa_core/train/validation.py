@@ -21,6 +21,7 @@ from lapa_core.errors import DataError
 from lapa_core.model.checkpoint import Checkpoint
 from lapa_core.model.lapa import LapaModel, causal_mask
 from lapa_core.model.vocabulary import Table
+from lapa_core.model.ways import Ways
 from lapa_core.train.action_error import ActionError
 from lapa_core.train.examples import Batch
 from lapa_core.train.feed import Drawn, Feed
@@ -33,6 +34,7 @@ class Trainee(Objective):
 
     Attributes:
         pointing: another loss that is added, `point_weight` times, where batches have points.
+        ways: which codes follow from others and are not chosen; None: none.
     """
 
     def __init__(self, *args: Any, **others: Any) -> None:
@@ -40,6 +42,7 @@ class Trainee(Objective):
         # Not as class attributes: those would hide the module that takes their place.
         self.pointing: Pointing | None = None
         self.point_weight = 0.0
+        self.ways: Ways | None = None
 
     def point(self, weight: float, layer: int, arms: int) -> None:
         """Also learn where the arms act next; see `Pointing`."""
@@ -48,7 +51,7 @@ class Trainee(Objective):
     def forward(self, batch: Batch, num_bins: tuple[int, ...] | None = None) -> Losses | Tensor:
         """The losses of a batch; with `num_bins` the scores of its codes as generated."""
         if num_bins is not None:
-            return free_scores(self.model, batch, num_bins)
+            return free_scores(self.model, batch, num_bins, self.ways)
         losses = super().forward(batch)
         if self.pointing is None or batch.points is None:
             return losses
@@ -58,13 +61,16 @@ class Trainee(Objective):
 
 
 @torch.no_grad()
-def free_scores(model: LapaModel, batch: Batch, num_bins: tuple[int, ...]) -> Tensor:
+def free_scores(
+    model: LapaModel, batch: Batch, num_bins: tuple[int, ...], ways: Ways | None = None
+) -> Tensor:
     """(B, K, rows) scores of K codes, each after the model's own choices.
 
     Args:
         model: of actions.
         batch: sequences of one layout, so that all their codes stand at the same places.
         num_bins: (K,) valid codes of each place, or (d,) that repeat; only those are chosen.
+        ways: which codes follow from those before, and from the batch's `here`.
     """
     codes = batch.target_tables[0] == Table.ACTION
     count, start = int(codes.sum()), int(codes.nonzero()[0, 0])
@@ -76,6 +82,7 @@ def free_scores(model: LapaModel, batch: Batch, num_bins: tuple[int, ...]) -> Te
     mask = causal_mask(known, total, model.seen_whole(later))
     positions = torch.arange(total, device=ids.device).expand(len(ids), -1)
     scores: list[Tensor] = []
+    said: list[Tensor] = []
     for i in range(count):
         first = 0 if i == 0 else start + i
         seen = first + ids.shape[1]
@@ -89,6 +96,10 @@ def free_scores(model: LapaModel, batch: Batch, num_bins: tuple[int, ...]) -> Te
             scores.append(model.logits(hidden[:, -1], Table.ACTION))
         valid = scores[-1][:, : num_bins[i % len(num_bins)]]
         ids = valid.argmax(-1, keepdim=True)
+        if ways is not None and (way := ways.places.get(i)) and batch.here is not None:
+            told, here = said[way.source][:, 0].cpu(), batch.here[:, way.state].cpu()
+            ids = torch.from_numpy(ways.follow(i, told.numpy(), here.numpy()))[:, None].to(ids)
+        said.append(ids)
         tables = torch.full_like(ids, Table.ACTION)
     return torch.stack(scores, dim=1)
 

@@ -67,9 +67,8 @@ def test_recorded_episodes_become_a_policy(
     assert policy.trained and policy.chunk_length == 2
     assert policy.checkpoint.interface.state == ("wx250s/x", "wx250s/gripper")
     grey = np.full((48, 64, 3), 128, dtype=np.uint8)
-    assert policy.checkpoint.states is not None
-    state_tokens = policy.checkpoint.states.tokens({"wx250s/x": 0.2, "wx250s/gripper": 1.0})
-    assert policy.predict(grey, WORDS[0], state_tokens).tokens.shape == (14,)
+    state = {"wx250s/x": 0.2, "wx250s/gripper": 1.0}
+    assert policy.predict(grey, WORDS[0], state).tokens.shape == (14,)
     on = ["--from", tmp_path / "out", *QUICK, "--steps", 1, "--cache", tmp_path / "cache"]
     assert finetune(demos, *on, "--output", tmp_path / "on") == 0
     assert "--state as " in capsys.readouterr().err
