@@ -166,19 +166,21 @@ class PolicyNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _state_of(self, robot: Robot) -> ToolState:
-        """The measured state of the arms, from now on heard of."""
+        """The measured and commanded state of the arms, from now on heard of."""
         poses: dict[str, Latest[PoseStamped]] = {a.name: Latest() for a in robot.arms}
         joints: dict[str, Latest[JointState]] = {a.name: Latest() for a in robot.arms}
+        targets: dict[str, Latest[PoseStamped]] = {a.name: Latest() for a in robot.arms}
         for arm in robot.arms:
             for kind, topic, latest in (
                 (PoseStamped, interface.ee_pose(arm.name), poses[arm.name]),
                 (JointState, arm.joint_states, joints[arm.name]),
+                (PoseStamped, interface.ee_target(arm.name), targets[arm.name]),
             ):
                 keep = partial(self._keep, latest)
                 self._inputs.append(
                     self.create_subscription(kind, topic, keep, interface.JOINT_SUB_QOS)
                 )
-        return ToolState(robot, poses, joints, now_s=self._time.now_s)
+        return ToolState(robot, poses, joints, targets, now_s=self._time.now_s)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start deciding."""

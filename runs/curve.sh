@@ -10,7 +10,7 @@ work=${1:?the folder of a run of runs/micro.sh}
 shift
 lapa="${PYTHON:-.venv/bin/python} -m lapa_core.cli"
 export MUJOCO_GL="${MUJOCO_GL:-egl}" PYTHONPATH=.
-state="wx250s/x wx250s/y wx250s/z wx250s/yaw wx250s/gripper"
+state="wx250s/target_x wx250s/target_y wx250s/target_z wx250s/target_yaw wx250s/gripper"
 
 for count in "$@"; do
     here=$work/curve/$count

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 work=${1:?a folder with room for the demonstrations}
 lapa="${PYTHON:-.venv/bin/python} -m lapa_core.cli"
 export MUJOCO_GL="${MUJOCO_GL:-egl}" PYTHONPATH=.
-state="wx250s/x wx250s/y wx250s/z wx250s/yaw wx250s/gripper"
+state="wx250s/target_x wx250s/target_y wx250s/target_z wx250s/target_yaw wx250s/gripper"
 
 case ${2:-gpu} in
 gpu)

@@ -15,7 +15,7 @@ robot=${3:-wx250s}
 lapa="${PYTHON:-.venv/bin/python} -m lapa_core.cli"
 export MUJOCO_GL="${MUJOCO_GL:-egl}" PYTHONPATH=.
 vqgan=models/lapa-micro/vqgan
-state="wx250s/x wx250s/y wx250s/z wx250s/yaw wx250s/gripper"
+state="wx250s/target_x wx250s/target_y wx250s/target_z wx250s/target_yaw wx250s/gripper"
 
 case ${2:-gpu} in
 gpu)

@@ -26,7 +26,7 @@ from lapa_core.data.demos import Demo, Traits
 from lapa_core.data.report import EpisodeReport, Removal
 from lapa_core.errors import DataError, DiskFullError, RecordingError
 
-FORMAT = 3  # 2: with the places of the tools; 3: and their headings
+FORMAT = 4  # 2: with the places of the tools; 3: and their headings; 4: as they were told
 PARTIAL = ".partial"
 _ARRAYS = ("codes", "actions", "state", "index", "tool", "heading")
 _BROKEN = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)

@@ -40,8 +40,8 @@ class Demo:
             consecutive steps.
         instructions: (n,) words in force.
         authority: (n,) who moved the arm: teleop, policy, hold or estop.
-        tool: (n, 3 a) measured places [m] of the tools of a arms, each in its arm's base frame;
-            NaN where one is not known, and None, read as (n, 0), where none is.
+        tool: (n, 3 a) places [m] where the tools of a arms were told to be, each in its arm's
+            base frame; NaN where one is not known, and None, read as (n, 0), where none is.
         heading: (n, a) how these are turned about the base's z [rad], 0 with the gripper straight
             ahead, likewise.
         times: how often an epoch has each of its steps.

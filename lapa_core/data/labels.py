@@ -107,6 +107,28 @@ class Tracks:
                              f"{MAX_TARGET_AGE_S:g} s")  # fmt: skip
         return found
 
+    def told(self, time_ns: int) -> FloatArray:
+        """(3 a,) where the tools were told to be, in their arms' bases [m], as `ToolState` has it:
+        the measured place where no target is in force; NaN: not known."""
+        poses = self._told(time_ns)
+        return np.concatenate([np.full(3, np.nan) if p is None else p.xyz_m for p in poses])
+
+    def told_headings(self, time_ns: int) -> FloatArray:
+        """(a,) how they were told to be turned, as `headings` [rad]."""
+        poses = self._told(time_ns)
+        return np.array([np.nan if p is None else state.heading(p.rotation) for p in poses])
+
+    def _told(self, time_ns: int) -> list[Pose | None]:
+        """The commanded pose of each arm, or the measured one."""
+        found: list[Pose | None] = []
+        for arm in self.arms:
+            track = self.targets[arm]
+            fresh = track.age_s(time_ns) <= MAX_TARGET_AGE_S
+            told = track.at(time_ns) if fresh else None
+            measured = self.measured.get(arm)
+            found.append(told or (measured.at(time_ns) if measured is not None else None))
+        return found
+
     def tools(self, time_ns: int) -> FloatArray:
         """(3 a,) measured places of the tools in their arms' bases [m]; NaN: not known."""
         found = []

@@ -177,7 +177,8 @@ class Samples:
         robot, p = self.recording.robot, self.params
         poses = {a.name: self.recording.topic(f"{a.name}/ee_pose") for a in robot.arms}
         joints = {a.name: self.recording.topic(a.joint_states) for a in robot.arms}
-        stated = {*poses.values(), *joints.values()} if p.state else set()
+        targets = {a.name: self.recording.topic(f"{a.name}/ee_target") for a in robot.arms}
+        stated = {*poses.values(), *joints.values(), *targets.values()} if p.state else set()
         playback = Playback(
             self.recording.bag, {*self._topics.values(), *stated}, max(0, start_ns)
         )
@@ -186,6 +187,7 @@ class Samples:
                 robot,
                 {n: playback.stream(t) for n, t in poses.items()},
                 {n: playback.stream(t) for n, t in joints.items()},
+                {n: playback.stream(t) for n, t in targets.items()},
                 now_s=playback.now_s,
             )
             if p.state

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 lapa_ros contributors
 # SPDX-License-Identifier: MIT
-"""The measured tool pose and gripper as `Observation.state`: the same live and from a bag.
+"""The tool as `Observation.state`, measured and commanded: the same live and from a bag.
 
 Knows neither ROS nor files; messages are any objects of that shape.
 """
@@ -19,6 +19,7 @@ from lapa_core.robot import Robot
 from lapa_core.rotation import rpy_from_rotation
 from lapa_core.types import AXES, FloatArray
 
+TARGET = "target_"  # before an axis: of the commanded pose
 MAX_STATE_AGE_S = 0.25  # arm_node's limit for joint states
 
 # Bridge's state has roll = pitch = yaw = 0 with the gripper straight down, where tables are
@@ -27,10 +28,14 @@ _DOWN: FloatArray = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]
 
 
 class ToolState:
-    """The measured tool pose and gripper of every arm, as `Observation.state` names them.
+    """The tool pose and gripper of every arm, as `Observation.state` names them.
 
-    x y z [m] in the arm's base; roll pitch yaw [rad] about the base's axes, 0 with the gripper
-    straight down (Bridge); gripper 0 closed .. 1 open, not clipped.
+    Measured: x y z [m] in the arm's base; roll pitch yaw [rad] about the base's axes, 0 with the
+    gripper straight down (Bridge); gripper 0 closed .. 1 open, not clipped. Commanded: the same
+    of the target in force, `target_x` and so on, from which the next delta goes on. An arm that
+    moves is behind it, by 2 cm at 0.2 m/s: who sees the measured pose alone cannot know what is
+    left to command. Where no target is in force, as before the first step, the next delta goes
+    on from the measured pose, and that is what is given.
     """
 
     def __init__(
@@ -38,13 +43,14 @@ class ToolState:
         robot: Robot,
         poses: Mapping[str, Stream],
         joints: Mapping[str, Stream],
+        targets: Mapping[str, Stream],
         *,
         now_s: Callable[[], float],
         max_age_s: float = MAX_STATE_AGE_S,
     ) -> None:
-        """Read, by arm, `PoseStamped` of `<arm>/ee_pose` and its `JointState`."""
+        """Read, by arm, `PoseStamped` of `<arm>/ee_pose`, its `JointState`, and `ee_target`."""
         self._robot = robot
-        self._poses, self._joints = poses, joints
+        self._poses, self._joints, self._targets = poses, joints, targets
         self._now_s = now_s
         self._max_age_s = max_age_s
 
@@ -56,6 +62,7 @@ class ToolState:
             DataError: a joint state does not name the gripper's joint.
         """
         state: dict[str, float] = {}
+        told: dict[str, float] = {}
         for arm in self._robot.arms:
             xyz_m, rotation = pose(self._fresh(self._poses, arm.name, "pose"))
             names, position = messages.joint_state(
@@ -66,7 +73,11 @@ class ToolState:
                 raise DataError(f"joint states of {arm.name} do not name {finger}: {names}")
             opening = arm.gripper.opening(float(position[names.index(finger)]))
             state |= of_tool(arm.name, xyz_m, rotation, opening)
-        return state
+            target = self._targets[arm.name].get()
+            if target is not None and self._now_s() - target.arrived_s <= self._max_age_s:
+                xyz_m, rotation = pose(target.value)
+            told |= of_target(arm.name, xyz_m, rotation)
+        return state | told
 
     def _fresh(self, streams: Mapping[str, Stream], arm: str, what: str) -> Any:
         sample = streams[arm].get()
@@ -88,6 +99,18 @@ def of_tool(arm: str, xyz_m: FloatArray, rotation: FloatArray, opening: float) -
     """The values of one arm's tool, given in the arm's base frame; see `ToolState`."""
     values = (*xyz_m.tolist(), *rpy_from_rotation(rotation @ _DOWN.T), opening)
     return dict(zip((f"{arm}/{a}" for a in AXES), values, strict=True))
+
+
+def of_target(arm: str, xyz_m: FloatArray, rotation: FloatArray) -> dict[str, float]:
+    """The values of one arm's commanded pose, given in the arm's base frame; see `ToolState`."""
+    values = (*xyz_m.tolist(), *rpy_from_rotation(rotation @ _DOWN.T))
+    return dict(zip((f"{arm}/{TARGET}{a}" for a in AXES[:-1]), values, strict=True))
+
+
+def names(robot: Robot) -> tuple[str, ...]:
+    """All names of a robot's `Observation.state`, in their order."""
+    told = (f"{arm.name}/{TARGET}{a}" for arm in robot.arms for a in AXES[:-1])
+    return (*robot.dimensions, *told)
 
 
 def pose(msg: Any) -> tuple[FloatArray, FloatArray]:

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """What a policy says before it acts and need not choose: how far it is to a place it has said.
 
-The place is a code, where the tool is is known, and the way between them follows: it is computed,
-given to the model as if it had said it, and not asked for. The same in training, validation and on
-the robot (decision 0071). n steps, a said codes, s numbers of state.
+The place is a code, where the tool was told to be is known, and the way between them follows: it
+is computed, given to the model as if it had said it, and not asked for. The same in training,
+validation and on the robot (decision 0071). n steps, a said codes, s numbers of state.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lapa_core.data import spoken
+from lapa_core.data.state import TARGET
 from lapa_core.errors import ConfigError
 from lapa_core.model.action_tokenizer import ActionTokenizer
 from lapa_core.model.state_tokenizer import StateTokenizer
@@ -57,7 +58,8 @@ class Ways:
             kind, _, axis = what.partition("_")
             if kind != spoken.WAY:
                 continue
-            if (here := f"{arm}/{axis}") not in names:
+            # From the pose that the next delta goes on from, not from where the arm has come to.
+            if (here := f"{arm}/{TARGET}{axis}") not in names:
                 raise ConfigError(
                     f"{name} follows from {here}, which is not read; give it with --state, of "
                     f"which there is {', '.join(names) or 'nothing'}"
@@ -74,7 +76,7 @@ class Ways:
             place: one of `places`.
             said: (n,) codes of what it follows from; that after the bins says "not known", and
                 so does the way's then.
-            here: (n,) where the tool is [m], or how it is turned [rad].
+            here: (n,) where the tool is told to be [m], or to be turned [rad].
         """
         way, rows = self.places[place], self._edges[place]
         edges = self._edges[way.source]

@@ -19,7 +19,7 @@ from lapa_core import description as descriptions
 from lapa_core.control import ArmController
 from lapa_core.control.authority import SOURCES, Source
 from lapa_core.control.compose import Pose
-from lapa_core.data.state import of_tool
+from lapa_core.data.state import of_target, of_tool
 from lapa_core.errors import ConfigError
 from lapa_core.robot import Robot
 from lapa_core.sim.expert import Expert
@@ -158,11 +158,14 @@ class Cell:
         return self._judge.outcome().success
 
     def state(self) -> dict[str, float]:
-        """The measured state, as `Observation.state` names it."""
-        measured = self.measured
+        """The measured and commanded state, as `Observation.state` names it."""
+        measured, target = self.measured, self.target
         finger = self._controller.fingers(self._now_s)[self._arm.name]
         opening = self._arm.gripper.opening(float("nan") if finger is None else finger)
-        return of_tool(self._arm.name, measured.xyz_m, measured.rotation, opening)
+        name = self._arm.name
+        return of_tool(name, measured.xyz_m, measured.rotation, opening) | of_target(
+            name, target.xyz_m, target.rotation
+        )
 
     def observe(self) -> Observation:
         """What a policy sees now."""

@@ -27,6 +27,7 @@ from lapa_core.data.demos import Demo, Traits
 from lapa_core.data.labels import SOURCES
 from lapa_core.data.report import EpisodeReport, Removal
 from lapa_core.data.samples import SampleParams, Samples
+from lapa_core.data.state import names as state_names
 from lapa_core.errors import ConfigError, DataError, RecordingError, unknown
 from lapa_core.model.checkpoint import load_model, without_progress_bars
 from lapa_core.model.vqgan import Vqgan
@@ -34,7 +35,7 @@ from lapa_core.robot import Robot
 from lapa_core.train.codes import Codes, frozen, looks, weights_hash
 from lapa_core.train.sources import Source, traits_of
 
-FORMAT = 3  # to be raised with every change of what comes out
+FORMAT = 4  # to be raised with every change of what comes out
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,8 @@ class TokenParams:
         for name in self.cameras:
             robot.camera(name)
         for name in self.state:
-            if name not in robot.dimensions:
-                raise ConfigError(unknown("state", name, robot.dimensions, robot.name))
+            if name not in (known := state_names(robot)):
+                raise ConfigError(unknown("state", name, known, robot.name))
 
     def to_json(self) -> dict[str, Any]:
         """All of it, of plain types."""
@@ -161,8 +162,8 @@ class Encoder:
             trail.add(sample)
             states.append([sample.observation.state[n] for n in p.state])
             words.append(sample.observation.instruction)
-            tools.append(samples.tracks.tools(sample.time_ns))
-            turns.append(samples.tracks.headings(sample.time_ns))
+            tools.append(samples.tracks.told(sample.time_ns))
+            turns.append(samples.tracks.told_headings(sample.time_ns))
             for camera in cameras:
                 picture = sample.observation.images[camera]
                 codes.add(looks(picture, p, name, sample.index, camera))

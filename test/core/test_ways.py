@@ -17,7 +17,7 @@ from lapa_core.errors import ConfigError
 from lapa_core.types import AXES
 
 pytestmark = pytest.mark.torch
-READS = ("arm/x", "arm/y", "arm/z", "arm/yaw", "arm/gripper")
+READS = ("arm/target_x", "arm/target_y", "arm/target_z", "arm/target_yaw", "arm/gripper")
 SAID = "end,turn,left,way"
 # Down to a thing, which is taken, and to a place where it is let go; then up.
 Z_M = np.array([0.12, 0.08, 0.02, 0.02, 0.08, 0.12, 0.08, 0.05, 0.05, 0.09])
@@ -106,7 +106,7 @@ def test_what_a_way_follows_from_must_be_read() -> None:
     )  # fmt: skip
     from lapa_core.train.feed import Feed
 
-    with pytest.raises(ConfigError, match=r"arm/way_y follows from arm/y, which is not read"):
+    with pytest.raises(ConfigError, match=r"way_y follows from arm/target_y, which is not"):
         Feed(blind, made(blind))
 
 

@@ -100,7 +100,8 @@ class Source(Node):
         at = 0.2 + 1e-4 * self.count
         pose = convert.pose_msg(np.array([at, 0.0, 0.2]), still, arm.base_frame, now)
         self._pose.publish(pose)
-        self._target.publish(pose)
+        ahead = convert.pose_msg(np.array([at + 0.02, 0.0, 0.19]), still, arm.base_frame, now)
+        self._target.publish(ahead)
         names = (*arm.joints, arm.gripper.joint)
         position = np.append(arm.start_rad, arm.gripper.joint_position(at))
         msg = convert.joint_state_msg(names, position, np.zeros(len(names)), now)
@@ -125,15 +126,16 @@ class LiveObserver(Node):
         self.seen: list[tuple[int, Observation]] = []
         arm = robot.arms[0]
         cameras: dict[str, Latest[Any]] = {c.name: Latest() for c in robot.cameras}
-        pose, joints = Latest[Any](), Latest[Any]()
+        pose, joints, target = Latest[Any](), Latest[Any](), Latest[Any]()
         q = interface
         for camera in robot.cameras:
             kind = CompressedImage if camera.topic.endswith("/compressed") else Image
             self._listen(kind, camera.topic, cameras[camera.name], q.CAMERA_SUB_QOS)
         self._listen(PoseStamped, q.ee_pose(arm.name), pose, q.JOINT_SUB_QOS)
         self._listen(JointState, arm.joint_states, joints, q.JOINT_SUB_QOS)
-        now_s = time.monotonic
-        state = ToolState(robot, {arm.name: pose}, {arm.name: joints}, now_s=now_s)
+        self._listen(PoseStamped, q.ee_target(arm.name), target, q.JOINT_SUB_QOS)
+        each = ({arm.name: latest} for latest in (pose, joints, target))
+        state = ToolState(robot, *each, now_s=time.monotonic)
         self.observer = Observer(
             cameras,
             image_sizes(robot),
