@@ -209,6 +209,7 @@ def test_frames_of_several_sizes_make_no_pair_with_each_other(tmp_path: Path) ->
     assert left[RESIZED] == 3 and len(rows) == 14
 
 
+@pytest.mark.slow
 def test_a_long_video_is_never_held(tmp_path: Path) -> None:
     """10 000 pictures of 230 kB each would be 2.3 GB."""
     import resource
