@@ -11,6 +11,7 @@ import arms
 import numpy as np
 import pytest
 
+from lapa_core.data.state import names as state_names
 from lapa_core.errors import ConfigError
 from lapa_core.sim.cell import Cell, ExpertPolicy
 from lapa_core.sim.judge import Outcome
@@ -29,7 +30,7 @@ def cell() -> Iterator[Cell]:
 
 
 def demonstrate(cell: Cell, trial: Trial, seed: int | None = None) -> tuple[FloatArray, Outcome]:
-    """The (n, 7) state after every step, and the outcome."""
+    """The (n, 13) state after every step, and the outcome."""
     rng = None if seed is None else np.random.default_rng(seed)
     cell.reset(trial, rng)
     expert = ExpertPolicy(cell, rng)
@@ -79,7 +80,7 @@ def test_an_observation_is_what_the_robot_file_says(cell: Cell) -> None:
     assert seen.instruction == PUT_TRIAL.instruction and seen.stamp_ns == cell.stamp_ns > 0
     assert list(seen.images) == ["front"] and seen.images["front"].shape == (480, 640, 3)
     assert seen.images["front"].std() > 10
-    assert tuple(seen.state) == cell.robot.dimensions
+    assert tuple(seen.state) == state_names(cell.robot)
     tool = cell.sim.tool_pose("wx250s")
     np.testing.assert_allclose(list(seen.state.values())[:3], tool.xyz_m, atol=1e-3)
     assert seen.state["wx250s/gripper"] == pytest.approx(1.0, abs=0.02)
