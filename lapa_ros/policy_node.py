@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Camera frames, words and state in, end-effector deltas out; never touches the arm.
 
-The state is the arms' measured one, and heard only where the checkpoint reads it.
+The state is the arms' measured and commanded one, and heard only where the checkpoint reads it.
 A lifecycle node: `configure` loads the checkpoint and refuses one made for another robot,
 `activate` starts deciding. Only the newest frame of each camera counts, nothing is queued.
 Inference runs in its own thread, so topics and services answer while the model computes.
@@ -15,25 +15,24 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
 
-from geometry_msgs.msg import PoseStamped
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 from lapa_core import robot as robots
 from lapa_core.data.messages import stamp_ns
 from lapa_core.data.observe import IMAGE_WAIT_S, MAX_IMAGE_AGE_S, image_sizes
-from lapa_core.data.state import ToolState
+from lapa_core.data.state import reads_commanded
 from lapa_core.data.timeline import Latest
 from lapa_core.errors import LapaError
 from lapa_core.robot import Robot
-from lapa_ros import convert, decoder, diagnostics, interface, runtime
+from lapa_ros import convert, decoder, diagnostics, interface, runtime, state_input
 from lapa_ros.clock import NodeClock
 from lapa_ros.decider import Decider, DeciderParams, Published
 from lapa_ros.params import declare, param
@@ -145,7 +144,7 @@ class PolicyNode(LifecycleNode):
             say=self._set_status,
             now_s=self._time.now_s,
             simulated=self._time.simulated,
-            state=self._state_of(robot) if policy.checkpoint.interface.state else dict,
+            state=self._state(robot, policy.checkpoint.interface.state),
         )
         self._decider.instruction = p.instruction
         for name, latest in frames.items():
@@ -165,22 +164,13 @@ class PolicyNode(LifecycleNode):
         self.get_logger().info(f"loaded {p.checkpoint} for {policy.robot}{trained}")
         return TransitionCallbackReturn.SUCCESS
 
-    def _state_of(self, robot: Robot) -> ToolState:
-        """The measured and commanded state of the arms, from now on heard of."""
-        poses: dict[str, Latest[PoseStamped]] = {a.name: Latest() for a in robot.arms}
-        joints: dict[str, Latest[JointState]] = {a.name: Latest() for a in robot.arms}
-        targets: dict[str, Latest[PoseStamped]] = {a.name: Latest() for a in robot.arms}
-        for arm in robot.arms:
-            for kind, topic, latest in (
-                (PoseStamped, interface.ee_pose(arm.name), poses[arm.name]),
-                (JointState, arm.joint_states, joints[arm.name]),
-                (PoseStamped, interface.ee_target(arm.name), targets[arm.name]),
-            ):
-                keep = partial(self._keep, latest)
-                self._inputs.append(
-                    self.create_subscription(kind, topic, keep, interface.JOINT_SUB_QOS)
-                )
-        return ToolState(robot, poses, joints, targets, now_s=self._time.now_s)
+    def _state(self, robot: Robot, names: Collection[str]) -> Callable[[], Mapping[str, float]]:
+        """What a checkpoint reads of the arms by `names`, from now on heard of."""
+        if not names:
+            return dict
+        felt = state_input.listen(self, robot, self._time.now_s, reads_commanded(names))
+        self._inputs += felt.subscriptions
+        return felt.state
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start deciding."""

@@ -24,8 +24,7 @@ from lapa_core.errors import ConfigError, StaleInput, unknown
 from lapa_core.types import NUM_AXES, FloatArray
 
 MAX_TARGET_AGE_S = 0.25  # `ee_target` comes at 50 Hz while arm_node lives
-# A step and the target it leads to are published in one control period, on two topics.
-SAME_TICK_NS = 100_000_000
+SAME_TICK_NS = round(state.SAME_TICK_S * 1e9)
 MOVERS = ("teleop", "policy")  # teleop first: where both moved the arm, a person corrected it
 # Where the six numbers of an arm's motion come from; its gripper is as commanded in all of them.
 #   commanded  the way of the commanded target, whatever moved it
@@ -56,6 +55,9 @@ class Timeline:
         """Seconds since the newest value came; infinite before the first."""
         index = bisect_right(self.times_ns, time_ns)
         return (time_ns - self.times_ns[index - 1]) * 1e-9 if index else float("inf")
+
+
+_NEVER = Timeline((), ())
 
 
 @dataclass(frozen=True)
@@ -119,14 +121,15 @@ class Tracks:
         return np.array([np.nan if p is None else state.heading(p.rotation) for p in poses])
 
     def _told(self, time_ns: int) -> list[Pose | None]:
-        """The commanded pose of each arm, or the measured one."""
+        """The commanded pose of each arm; the measured one if nobody moves it; else none."""
+        moved = self.authority.at(time_ns - SAME_TICK_NS) in MOVERS
         found: list[Pose | None] = []
         for arm in self.arms:
             track = self.targets[arm]
             fresh = track.age_s(time_ns) <= MAX_TARGET_AGE_S
-            told = track.at(time_ns) if fresh else None
-            measured = self.measured.get(arm)
-            found.append(told or (measured.at(time_ns) if measured is not None else None))
+            if not fresh and not moved:
+                track = self.measured.get(arm, _NEVER)
+            found.append(track.at(time_ns) if fresh or not moved else None)
         return found
 
     def tools(self, time_ns: int) -> FloatArray:

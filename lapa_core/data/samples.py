@@ -188,6 +188,7 @@ class Samples:
                 {n: playback.stream(t) for n, t in poses.items()},
                 {n: playback.stream(t) for n, t in joints.items()},
                 {n: playback.stream(t) for n, t in targets.items()},
+                authority=lambda at_s: self.tracks.authority.at(playback.nanoseconds(at_s)),
                 now_s=playback.now_s,
             )
             if p.state

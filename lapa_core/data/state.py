@@ -7,11 +7,12 @@ Knows neither ROS nor files; messages are any objects of that shape.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, get_args
 
 import numpy as np
 
+from lapa_core.control.authority import SOURCES, State
 from lapa_core.data import messages
 from lapa_core.data.observe import Stream
 from lapa_core.errors import DataError, StaleInput
@@ -21,6 +22,8 @@ from lapa_core.types import AXES, FloatArray
 
 TARGET = "target_"  # before an axis: of the commanded pose
 MAX_STATE_AGE_S = 0.25  # arm_node's limit for joint states
+# Authority, a step and the target it leads to are told in one control period, on three topics.
+SAME_TICK_S = 0.1
 
 # Bridge's state has roll = pitch = yaw = 0 with the gripper straight down, where tables are
 # worked on; plain roll-pitch-yaw is singular exactly there (reference: widowx_env_service.py).
@@ -34,8 +37,9 @@ class ToolState:
     gripper straight down (Bridge); gripper 0 closed .. 1 open, not clipped. Commanded: the same
     of the target in force, `target_x` and so on, from which the next delta goes on. An arm that
     moves is behind it, by 2 cm at 0.2 m/s: who sees the measured pose alone cannot know what is
-    left to command. Where no target is in force, as before the first step, the next delta goes
-    on from the measured pose, and that is what is given.
+    left to command. Where none is told and nobody moves the arm, as before the first step, the
+    next delta goes on from the measured pose, and that is what is given; while somebody moves
+    it, a commanded pose that is not heard of is refused, not replaced.
     """
 
     def __init__(
@@ -45,20 +49,37 @@ class ToolState:
         joints: Mapping[str, Stream],
         targets: Mapping[str, Stream],
         *,
+        authority: Callable[[float], str | None],
         now_s: Callable[[], float],
         max_age_s: float = MAX_STATE_AGE_S,
+        commanded: bool = True,
     ) -> None:
-        """Read, by arm, `PoseStamped` of `<arm>/ee_pose`, its `JointState`, and `ee_target`."""
+        """Read the streams of every arm.
+
+        Args:
+            robot: whose arms.
+            poses: arm -> `PoseStamped` of `<arm>/ee_pose`.
+            joints: arm -> its `JointState`.
+            targets: arm -> `PoseStamped` of `<arm>/ee_target`.
+            authority: the state in force at a time of that clock: hold, policy, teleop or estop;
+                None: not known.
+            now_s: the clock of the streams' arrivals.
+            max_age_s: an older message counts as none.
+            commanded: whether the commanded poses are asked for; else they are left out.
+        """
         self._robot = robot
         self._poses, self._joints, self._targets = poses, joints, targets
+        self._authority = authority
         self._now_s = now_s
         self._max_age_s = max_age_s
+        self._with_commanded = commanded
 
     def __call__(self) -> dict[str, float]:
         """Dimension name -> value, now.
 
         Raises:
-            StaleInput: an arm's pose or joint state is missing or too old.
+            StaleInput: an arm's pose or joint state is missing or too old; its commanded pose is,
+                and somebody moves it, or nobody says whether.
             DataError: a joint state does not name the gripper's joint.
         """
         state: dict[str, float] = {}
@@ -73,11 +94,24 @@ class ToolState:
                 raise DataError(f"joint states of {arm.name} do not name {finger}: {names}")
             opening = arm.gripper.opening(float(position[names.index(finger)]))
             state |= of_tool(arm.name, xyz_m, rotation, opening)
-            target = self._targets[arm.name].get()
-            if target is not None and self._now_s() - target.arrived_s <= self._max_age_s:
-                xyz_m, rotation = pose(target.value)
+            if not self._with_commanded:
+                continue
+            if self._in_force(arm.name):
+                xyz_m, rotation = pose(self._fresh(self._targets, arm.name, "commanded target"))
             told |= of_target(arm.name, xyz_m, rotation)
         return state | told
+
+    def _in_force(self, arm: str) -> bool:
+        """Whether a commanded pose is: told lately, or to be told, as somebody moves the arm."""
+        target = self._targets[arm].get()
+        if target is not None and self._now_s() - target.arrived_s <= self._max_age_s:
+            return True
+        state = self._authority(self._now_s() - SAME_TICK_S)
+        if state is None:
+            valid = ", ".join(get_args(State))
+            raise StaleInput(f"no commanded target of {arm}, and nobody says on `authority` "
+                             f"whether one is in force; valid: {valid}")  # fmt: skip
+        return state in SOURCES
 
     def _fresh(self, streams: Mapping[str, Stream], arm: str, what: str) -> Any:
         sample = streams[arm].get()
@@ -111,6 +145,11 @@ def names(robot: Robot) -> tuple[str, ...]:
     """All names of a robot's `Observation.state`, in their order."""
     told = (f"{arm.name}/{TARGET}{a}" for arm in robot.arms for a in AXES[:-1])
     return (*robot.dimensions, *told)
+
+
+def reads_commanded(names: Iterable[str]) -> bool:
+    """Whether a commanded pose is among a checkpoint's names of `Observation.state`."""
+    return any(name.rpartition("/")[2].startswith(TARGET) for name in names)
 
 
 def pose(msg: Any) -> tuple[FloatArray, FloatArray]:

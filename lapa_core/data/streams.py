@@ -126,6 +126,10 @@ class Playback:
         """A time of the bag on the clock of `now_s`."""
         return (ns - self._zero_ns) * 1e-9
 
+    def nanoseconds(self, seconds: float) -> int:
+        """A time on the clock of `now_s`, as the bag has it."""
+        return self._zero_ns + round(seconds * 1e9)
+
     def advance(self, now_ns: int) -> None:
         """Set the clock forward.
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lapa_core.data.state import TARGET
 from lapa_core.errors import ConfigError, unknown
 from lapa_core.model import vocabulary
 from lapa_core.model.action_tokenizer import ActionTokenizer
@@ -104,6 +105,7 @@ def state_bins(robot: Robot, names: Sequence[str]) -> StateTokenizer:
         box = zip(arm.workspace_lower_m.tolist(), arm.workspace_upper_m.tolist(), strict=True)
         each = (*box, *[(-math.pi, math.pi)] * 3, (0.0, 1.0))
         ends |= dict(zip((f"{arm.name}/{a}" for a in AXES), each, strict=True))
+        ends |= dict(zip((f"{arm.name}/{TARGET}{a}" for a in AXES[:-1]), each[:-1], strict=True))
     for name in names:
         if name not in ends:
             raise ConfigError(unknown("state", name, ends, robot.source))

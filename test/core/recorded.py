@@ -128,8 +128,8 @@ class Script:
         authority, instruction: time -> text of the message.
         jumps: time -> (arm, delta) by which its target moves without a step.
         seconds: until the recording ends.
-        rested: before the first step there are no targets, as of an arm that was just enabled;
-            else they begin at 0.
+        rested: before the first step there are no targets and nobody has authority, as of an arm
+            that was just enabled; else both begin when they say.
         keep: topic, time -> whether the message is recorded.
     """
 
@@ -194,7 +194,9 @@ class EpisodeMaker:
         for at_s, delta in script.steps.items():
             out.append((at_s, "executed/ee_delta", "JointTrajectory",
                         lambda ns, d=delta: chunk_message(ns, robot.dimensions, d)))  # fmt: skip
-        for topic, texts in (("authority", script.authority), ("instruction", script.instruction)):
+        first = min(script.steps) if script.rested else 0.0
+        authority = {max(t, first): text for t, text in script.authority.items()}
+        for topic, texts in (("authority", authority), ("instruction", script.instruction)):
             for at_s, text in texts.items():
                 out.append((at_s, topic, "String", lambda ns, t=text: message("String", data=t)))
         for index, arm in enumerate(robot.arms):

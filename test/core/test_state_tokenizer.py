@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lapa_core import robot as robots
+from lapa_core.data import state
 from lapa_core.errors import CheckpointError, DataError, StaleInput
+from lapa_core.model import fresh
 from lapa_core.model.state_tokenizer import StateTokenizer
 
 TWO = StateTokenizer(("arm/x", "arm/gripper"), (0.0, -1.0), (1.0, 1.0), 4)
@@ -97,3 +100,11 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path, text: str, message: str)
         StateTokenizer.from_csv(tmp_path / "bins.csv")
     with pytest.raises(CheckpointError, match="cannot read state bins"):
         StateTokenizer.from_csv(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("name", ["wx250s", "bimanual_wx250s"])
+def test_a_fresh_model_may_read_all_of_a_robots_state(name: str) -> None:
+    robot = robots.load(name)
+    names = state.names(robot)
+    assert len(names) == 13 * len(robot.arms)
+    assert fresh.state_bins(robot, names).names == names

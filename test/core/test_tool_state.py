@@ -49,10 +49,10 @@ def test_a_target_in_force_is_read_and_an_old_one_is_not() -> None:
     told = pose_message(0, Pose(np.array([0.22, 0.1, 0.11]), DOWN))
     joints = Joints((arm.gripper.joint,), (arm.gripper.joint_position(1.0),))
     target = Held()
-    now = [10.0]
+    now, mover = [10.0], ["hold"]
     read = ToolState(
         robot, {arm.name: Held(at, 10.0)}, {arm.name: Held(joints, 10.0)}, {arm.name: target},
-        now_s=lambda: now[0],
+        authority=lambda _: mover[0], now_s=lambda: now[0],
     )  # fmt: skip
     rested = read()
     assert tuple(rested) == state.names(robot) and len(rested) == 13
@@ -64,9 +64,36 @@ def test_a_target_in_force_is_read_and_an_old_one_is_not() -> None:
     assert moving[f"{arm.name}/x"] == pytest.approx(0.2)
     target.arrived_s = 9.0  # a controller that holds tells none
     assert read() == rested
+    mover[0] = "policy"
+    with pytest.raises(StaleInput, match=r"the commanded target of wx250s is 1.00 s old; valid: "):
+        read()
+    mover[0] = "estop"
+    assert read() == rested
     now[0] = 11.0
     with pytest.raises(StaleInput, match="pose of wx250s is"):
         read()
+
+
+@pytest.mark.parametrize(
+    ("mover", "why"),
+    [
+        ("teleop", "no commanded target of wx250s yet"),
+        ("policy", "no commanded target of wx250s yet"),
+        (None, "nobody says on `authority`.*valid: hold, policy, teleop, estop"),
+    ],
+)
+def test_a_commanded_pose_is_not_made_up(mover: str | None, why: str) -> None:
+    robot, _ = small_robot("wx250s")
+    (arm,) = robot.arms
+    at = pose_message(0, Pose(np.array([0.2, 0.1, 0.15]), DOWN))
+    joints = Joints((arm.gripper.joint,), (arm.gripper.joint_position(1.0),))
+    streams = ({arm.name: Held(at)}, {arm.name: Held(joints)}, {arm.name: Held()})
+    with pytest.raises(StaleInput, match=why):
+        ToolState(robot, *streams, authority=lambda _: mover, now_s=lambda: 0.1)()
+    measured = ToolState(
+        robot, *streams, authority=lambda _: mover, now_s=lambda: 0.1, commanded=False
+    )()  # who does not read it need not wait for it
+    assert tuple(measured) == robot.dimensions
 
 
 def test_what_was_commanded_is_read_from_a_bag_too(tmp_path: Path) -> None:

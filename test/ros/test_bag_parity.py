@@ -135,7 +135,7 @@ class LiveObserver(Node):
         self._listen(JointState, arm.joint_states, joints, q.JOINT_SUB_QOS)
         self._listen(PoseStamped, q.ee_target(arm.name), target, q.JOINT_SUB_QOS)
         each = ({arm.name: latest} for latest in (pose, joints, target))
-        state = ToolState(robot, *each, now_s=time.monotonic)
+        state = ToolState(robot, *each, authority=lambda _: "hold", now_s=time.monotonic)
         self.observer = Observer(
             cameras,
             image_sizes(robot),
