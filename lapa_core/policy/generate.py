@@ -185,19 +185,37 @@ class Generator:
         given: Given | None,
     ) -> None:  # fmt: skip
         """Append the second to the last code; each one is read to find the next."""
-        embedding, _ = self._model.tables()[self._table]
         finished = False
-        for i in range(self._num_tokens - 1):
-            # float32 as in the prefill. The reference's stream is bfloat16 here by accident of
-            # types; keeping float32 is closer to its scores all the same (decisions/0011).
-            embeds = embedding(codes[-1]).view(1, -1).float()
-            position = slot + i - words.num_pads
-            state = words.step(embeds, position, words.num_pads, words.cache)
-            scores.append(self._model.logits(state[0], self._table))
+        while (read := len(codes)) < self._num_tokens:
+            self._append_given(codes, given)
+            scores += self._read(words, codes[read - 1 : self._num_tokens - 1], slot + read - 1)
+            if len(codes) == self._num_tokens:  # the last ones were given
+                return
             if self._reference_eos:
                 finished = finished or int(codes[-1]) == vocabulary.REFERENCE_EOS_CODE
-            chosen = self._choose_at(i + 1, scores[-1], codes, given)
+            chosen = self._choose_at(len(codes), scores[-1], codes, given)
             codes.append(torch.full_like(chosen, vocabulary.PAD_ID) if finished else chosen)
+
+    def _append_given(self, codes: list[Tensor], given: Given | None) -> None:
+        """Append the codes of the next places as far as they are not to be chosen."""
+        while given is not None and len(codes) < self._num_tokens:
+            code = given(len(codes), codes)
+            if code is None:
+                return
+            codes.append(torch.full_like(codes[-1], code))
+
+    def _read(self, words: _Words, codes: list[Tensor], slot: int) -> list[Tensor]:
+        """Read codes into the slots from `slot` on; gives the scores after each."""
+        embedding, _ = self._model.tables()[self._table]
+        # float32 as in the prefill. The reference's stream is bfloat16 here by accident of
+        # types; keeping float32 is closer to its scores all the same (decisions/0011).
+        embeds = embedding(torch.stack(codes)).float()
+        if len(codes) == 1:
+            position = slot - words.num_pads
+            states = words.step(embeds, position, words.num_pads, words.cache)
+        else:
+            states = self._pass(words, embeds[None], slot)[0]
+        return list(self._model.logits(states, self._table).unbind())
 
     def _choose_at(
         self, place: int, scores: Tensor, codes: list[Tensor], given: Given | None
