@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -20,14 +19,13 @@ from lapa_core.model.idm import Idm, IdmConfig
 from lapa_core.train import loop
 from lapa_core.train.idm.task import LearnMotions
 from lapa_core.train.laq.footage import Footage
-from lapa_core.train.laq.task import CONFIG
 from lapa_core.train.opening import check_output, claim, settle, states_of
+from lapa_core.train.pair_task import STILL, is_model
 from lapa_core.train.presets import TrainOptions
 from lapa_core.train.task import Standing
 from lapa_core.types import FloatArray
 
 BINS = 64  # a motion's numbers as codes
-_STILL = 1e-6  # a spread below is that of what never moves
 
 
 def pretrain(
@@ -110,7 +108,7 @@ def meaning(footage: Footage, bins: int, sizes: dict[str, Any]) -> IdmConfig:
     return IdmConfig(
         dimensions=moves.names(true.shape[1]),
         middle=true.mean(axis=0).tolist(),
-        spread=np.where(spread > _STILL, spread, 1.0).tolist(),
+        spread=np.where(spread > STILL, spread, 1.0).tolist(),
         edges=edges.tolist(),
         **kept,
     )
@@ -133,8 +131,4 @@ def edges_of(values: FloatArray, bins: int) -> FloatArray:
 
 def is_idm(folder: Path) -> bool:
     """Whether a folder holds such a model."""
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(config, dict) and config.get("model_type") == IdmConfig.model_type
+    return is_model(folder, IdmConfig.model_type)

@@ -7,8 +7,7 @@ B pairs, m dimensions of a motion.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,18 +16,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from accelerate import Accelerator
-from accelerate.utils import gather_object
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lapa_core.model.checkpoint import staged, without_progress_bars
 from lapa_core.model.idm import Idm
 from lapa_core.train.curves import Panels
 from lapa_core.train.laq.footage import Footage
-from lapa_core.train.laq.task import CONFIG, TRAINING
 from lapa_core.train.loss import Losses
+from lapa_core.train.pair_task import PairTask, pictures
 from lapa_core.train.presets import TrainOptions
-from lapa_core.train.task import Task
 from lapa_core.types import FloatArray
 
 PANELS: Panels = (
@@ -40,8 +36,9 @@ PANELS: Panels = (
     ("learning rate, gradient", ("train/lr", "train/gradient_norm"), ""),
 )
 
-
-STILL = 1e-6  # squared spreads
+_STILL = 1e-6  # squared spreads
+# what is told of pairs and what is true, (n, m) each in spreads from the middle
+Told = tuple[FloatArray, FloatArray]
 
 
 @dataclass
@@ -84,7 +81,7 @@ class Trainee(nn.Module):
         return Losses(loss, {"motion": loss.detach()}, nothing, nothing)
 
 
-class LearnMotions(Task):
+class LearnMotions(PairTask):
     """The task of telling motions.
 
     Args:
@@ -102,51 +99,32 @@ class LearnMotions(Task):
         self, model: Idm, learn: Footage, held: Footage, output: Path, options: TrainOptions,
         accelerator: Accelerator, facts: Mapping[str, Any],
     ) -> None:  # fmt: skip
-        self.output, self.options, self._facts = output, options, facts
-        self._learn, self._held, self._accelerator = learn, held, accelerator
+        super().__init__(learn, held, output, options, accelerator, facts)
         self.trainee = Trainee(model.to(accelerator.device))
 
-    def _drawn(self, number: int, rank: int, world: int) -> NDArray[np.int64]:
-        """Pairs of this process' part of batch `number`."""
-        chance = np.random.default_rng([self.options.seed, number])
-        return chance.integers(len(self._learn), size=self.options.batch * world)[rank::world]
+    @property
+    def model(self) -> Idm:
+        """What learns."""
+        return self.trainee.model
 
     def batch(self, number: int, rank: int, world: int) -> MotionBatch:
         """A process' part of batch `number`."""
         return self._examples(self._learn, self._drawn(number, rank, world))
 
     def _examples(self, footage: Footage, chosen: NDArray[np.int64]) -> MotionBatch:
-        config = self.trainee.model.config
-        pictures = torch.from_numpy(footage.pictures(chosen)).permute(0, 4, 1, 2, 3)
+        config = self.model.config
         moves = (footage.moves(chosen) - config.middle) / np.array(config.spread)
         lengths = torch.full((len(chosen),), len(config.dimensions))
-        return MotionBatch(pictures.contiguous(), torch.from_numpy(moves).float(), lengths)
+        return MotionBatch(pictures(footage, chosen), torch.from_numpy(moves).float(), lengths)
 
-    def blame(self, number: int, rank: int, world: int) -> str:
-        """The clips of that batch."""
-        names = self._learn.names(self._drawn(number, rank, world))
-        return f"clips {', '.join(names[:5])}" + f" and {len(names) - 5} more" * (len(names) > 5)
+    def _judge(self, places: NDArray[np.int64]) -> Told:
+        batch = self._examples(self._held, places)
+        told = self.model(batch.to(self._accelerator.device).frames.float() / 255.0)
+        return told.float().cpu().numpy(), batch.moves.numpy()
 
-    @torch.no_grad()
-    def validate(self, module: nn.Module, accelerator: Accelerator) -> dict[str, float] | None:
-        """Errors on the clips held back."""
-        del module
-        if not len(self._held):
-            return None
-        rank, world = accelerator.process_index, accelerator.num_processes
-        count = min(len(self._held), self.options.validation_samples)
-        places = np.linspace(0, len(self._held) - 1, count).astype(np.int64)[rank::world]
-        found = []
-        for begin in range(0, len(places), self.options.batch):
-            batch = self._examples(self._held, places[begin : begin + self.options.batch])
-            told = self.trainee.model(batch.to(accelerator.device).frames.float() / 255.0)
-            found.append((told.float().cpu().numpy(), batch.moves.numpy()))
-        return self._errors(gather_object(found) if world > 1 else found)
-
-    def _errors(self, found: list[tuple[FloatArray, FloatArray]]) -> dict[str, float]:
-        """Of all batches together."""
+    def _errors(self, found: Sequence[Told]) -> dict[str, float]:
         told, true = (np.concatenate([f[i] for f in found]) for i in (0, 1))
-        model, config = self.trainee.model, self.trainee.model.config
+        model, config = self.model, self.model.config
         off, spread = (told - true) ** 2, (true - true.mean(axis=0)) ** 2
         codes = [
             model.binned(torch.from_numpy(v * config.spread + config.middle)) for v in (told, true)
@@ -154,7 +132,7 @@ class LearnMotions(Task):
         errors = {
             f"{name}_r2": float(1 - o / s)
             for name, o, s in zip(config.dimensions, off.mean(0), spread.mean(0), strict=True)
-            if s > STILL  # of what never moves there is nothing to tell
+            if s > _STILL  # of what never moves there is nothing to tell
         }
         return {
             **errors,
@@ -167,16 +145,7 @@ class LearnMotions(Task):
         """How much of each number of a motion it tells."""
         each = ", ".join(
             f"{name} {errors[f'{name}_r2']:.2f}"
-            for name in self.trainee.model.config.dimensions
+            for name in self.model.config.dimensions
             if f"{name}_r2" in errors
         )
         return f"{errors['relative']:.2f} of a constant's error; R2 of {each}"
-
-    def export(self, step: int, errors: Mapping[str, float]) -> None:
-        """Write the model and what is to be said of it."""
-        if not self._accelerator.is_main_process:
-            return
-        told: dict[str, Any] = {**self._facts, "updates": step, "validation": dict(errors)}
-        with staged(self.output, CONFIG) as folder, without_progress_bars():
-            self.trainee.model.save_pretrained(folder)
-            (folder / TRAINING).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

@@ -8,7 +8,6 @@ Beside it OUT.run holds states to resume from, metrics and curves.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -16,12 +15,13 @@ from pathlib import Path
 from accelerate import Accelerator
 
 from lapa_core.errors import ConfigError
-from lapa_core.model.laq import Laq
+from lapa_core.model.laq import Laq, LaqConfig
 from lapa_core.train import loop
 from lapa_core.train.laq.footage import Footage
 from lapa_core.train.laq.options import STEADY, LaqOptions, told
-from lapa_core.train.laq.task import CONFIG, LearnChanges
+from lapa_core.train.laq.task import LearnChanges
 from lapa_core.train.opening import check_output, claim, settle, states_of
+from lapa_core.train.pair_task import is_model
 from lapa_core.train.presets import TrainOptions
 from lapa_core.train.task import Standing
 
@@ -80,8 +80,4 @@ def pretrain(
 
 def is_laq(folder: Path) -> bool:
     """Whether a folder holds a LAQ."""
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(config, dict) and config.get("model_type") == "lapa_laq"
+    return is_model(folder, LaqConfig.model_type)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from lapa_core.data.footage import moves
 from lapa_core.errors import ConfigError
-from lapa_core.model.checkpoint import staged, without_progress_bars
 from lapa_core.model.laq import Laq
 from lapa_core.train.curves import Panels
 from lapa_core.train.laq import check
@@ -26,12 +23,10 @@ from lapa_core.train.laq.codebook import AsReference, Keeper, Steady
 from lapa_core.train.laq.footage import Footage
 from lapa_core.train.laq.options import STEADY, LaqOptions
 from lapa_core.train.laq.trainee import PairBatch, Trainee
+from lapa_core.train.pair_task import STILL, PairTask, pictures
 from lapa_core.train.presets import TrainOptions
-from lapa_core.train.task import Task
 from lapa_core.types import FloatArray
 
-CONFIG, TRAINING = "config.json", "training.json"
-STILL = 1e-6  # a spread below is that of what never moves
 PANELS: Panels = (
     ("error", ("train/loss_drawing", "validation/mse"), "squared"),
     ("of repeating the present frame's", ("validation/relative",), "error"),
@@ -46,7 +41,7 @@ PANELS: Panels = (
 Judged = tuple[NDArray[np.int64], NDArray[np.int64], dict[str, float]]
 
 
-class LearnChanges(Task):
+class LearnChanges(PairTask):
     """The task of telling two frames apart in a few codes."""
 
     panels = PANELS
@@ -63,8 +58,7 @@ class LearnChanges(Task):
         facts: Mapping[str, Any],
         begun: bool,
     ) -> None:
-        self.output, self.options, self._facts = output, options, facts
-        self._learn, self._held, self._accelerator = learn, held, accelerator
+        super().__init__(learn, held, output, options, accelerator, facts)
         self._scale = _scale(learn) if codes.motion_weight else None
         numbers = 0 if self._scale is None else len(self._scale[0])
         self.trainee = Trainee(model.to(accelerator.device), codes, numbers)
@@ -75,10 +69,10 @@ class LearnChanges(Task):
             self.keeper = AsReference(model.quantiser, options.seed)
         self.trainee.ready = self.keeper.ready
 
-    def _drawn(self, number: int, rank: int, world: int) -> NDArray[np.int64]:
-        """Pairs of this process' part of batch `number`."""
-        chance = np.random.default_rng([self.options.seed, number])
-        return chance.integers(len(self._learn), size=self.options.batch * world)[rank::world]
+    @property
+    def model(self) -> Laq:
+        """What learns."""
+        return self.trainee.model
 
     def batch(self, number: int, rank: int, world: int) -> PairBatch:
         """A process' part of batch `number`."""
@@ -89,19 +83,15 @@ class LearnChanges(Task):
     def _examples(
         self, footage: Footage, chosen: NDArray[np.int64], chance: torch.Generator
     ) -> PairBatch:
-        c = self.trainee.model.config
-        pictures = torch.from_numpy(footage.pictures(chosen)).permute(0, 4, 1, 2, 3)
+        c = self.model.config
         noise = torch.randn(len(chosen), c.code_seq_len, c.quant_dim, generator=chance)
         lengths = torch.full((len(chosen),), c.code_seq_len)
         moved = np.zeros((len(chosen), 0))
         if self._scale is not None:
             moved = (footage.moves(chosen) - self._scale[0]) / self._scale[1]
-        return PairBatch(pictures.contiguous(), noise, lengths, torch.from_numpy(moved).float())
-
-    def blame(self, number: int, rank: int, world: int) -> str:
-        """The clips of that batch."""
-        names = self._learn.names(self._drawn(number, rank, world))
-        return f"clips {', '.join(names[:5])}" + f" and {len(names) - 5} more" * (len(names) > 5)
+        return PairBatch(
+            pictures(footage, chosen), noise, lengths, torch.from_numpy(moved).float()
+        )
 
     def updated(self, step: int) -> None:
         """Move, begin or revive codes."""
@@ -113,30 +103,13 @@ class LearnChanges(Task):
         self.trainee.revived = self.keeper.update(step)
         self.trainee.ready = self.keeper.ready
 
-    @torch.no_grad()
-    def validate(self, module: nn.Module, accelerator: Accelerator) -> dict[str, float] | None:
-        """Errors and use of codes on the clips held back."""
-        del module
-        if not len(self._held):
-            return None
-        rank, world = accelerator.process_index, accelerator.num_processes
-        count = min(len(self._held), self.options.validation_samples)
-        places = np.linspace(0, len(self._held) - 1, count).astype(np.int64)[rank::world]
-        found = []
-        for begin in range(0, len(places), self.options.batch):
-            found.append(self._judged(places[begin : begin + self.options.batch]))
-        return self._errors(gather_object(found) if world > 1 else found)
-
     @property
     def codebook_size(self) -> int:
         """Codes to choose from."""
-        return int(self.trainee.model.config.codebook_size)
+        return int(self.model.config.codebook_size)
 
-    def _judged(
-        self, places: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], int, dict[str, float]]:
-        """Codes of these pairs, how many they are, and what their drawings are worth."""
-        model, device = self.trainee.model, self._accelerator.device
+    def _judge(self, places: NDArray[np.int64]) -> Judged:
+        model, device = self.model, self._accelerator.device
         batch = self._examples(self._held, places, torch.Generator().manual_seed(0)).to(device)
         frames = batch.frames.float() / 255.0
         codes = model.encode(frames)
@@ -145,14 +118,13 @@ class LearnChanges(Task):
         return codes.cpu().numpy(), places, check.of_drawings(*arrays)
 
     def _errors(self, found: Sequence[Judged]) -> dict[str, float]:
-        """Of all batches together."""
         counts = np.array([len(p) for _, p, _ in found], dtype=np.float64)
         errors = {
             name: float(np.average([d[name] for _, _, d in found], weights=counts))
             for name in found[0][2]
         }
         codes = np.concatenate([c for c, _, _ in found])
-        own = bool(self.trainee.model.config.own_codebooks)
+        own = bool(self.model.config.own_codebooks)
         errors |= check.of_codes(codes, self.codebook_size, own)
         true = self._held.moves(np.concatenate([p for _, p, _ in found]))
         known = check.probe(codes, self.codebook_size, moves.ways_m(true))
@@ -162,16 +134,8 @@ class LearnChanges(Task):
         """How the codes are used and what they are worth."""
         return check.said(errors, self.codebook_size)
 
-    def export(self, step: int, errors: Mapping[str, float]) -> None:
-        """Write the model and what is to be said of it."""
-        if not self._accelerator.is_main_process:
-            return
-        told: dict[str, Any] = {**self._facts, "updates": step, "validation": dict(errors)}
-        if errors:
-            told["verdict"] = check.verdict(errors, self.codebook_size)
-        with staged(self.output, CONFIG) as folder, without_progress_bars():
-            self.trainee.model.save_pretrained(folder)
-            (folder / TRAINING).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    def _remarks(self, errors: Mapping[str, float]) -> dict[str, Any]:
+        return {"verdict": check.verdict(errors, self.codebook_size)} if errors else {}
 
     def tensors(self) -> dict[str, Tensor]:
         """What the keeper of the codes remembers."""
