@@ -1,9 +1,9 @@
 #!/bin/sh
 # Is video nobody labelled worth something? Policies of few demonstrations, begun from nothing
 # (Scratch), from latent actions of video (LAPA), from motions that an inverse dynamics model
-# of those same demonstrations tells of it (VPT) and from its true motions (ActionVLA), in the same
-# scenes. UniPi, the paper's fourth rival, is not among them yet.
-#   runs/table.sh FOLDER [SIZE] [ROBOT]   SIZE: gpu (default), cpu (two cores, some 3.5 hours, 6 GB)
+# of those same demonstrations tells of it (VPT) and from its true motions (ActionVLA), and the plan
+# in pictures that this model then follows (UniPi), in the same scenes.
+#   runs/table.sh FOLDER [SIZE] [ROBOT]   SIZE: gpu (default), cpu (two cores, some 4.5 hours, 6 GB)
 #                                         or debug (by the tests); ROBOT: of the video; wx250s, as in
 #                                         the demonstrations, or vx300s: another embodiment
 # Every stage goes on where it stopped. The tables of each number of demonstrations, and each policy
@@ -22,15 +22,18 @@ gpu)
     videos=10000 sizes="25 50 150 500" trials=100 workers=12 preset=micro
     laq="--steps 20000 --batch 128" idm="--steps 6000" pretraining="--steps 40000 --batch 128"
     training="--steps 20000 --batch 64"
+    imagining=base unipi="" unipi_on="--steps 5000"
     ;;
 cpu)
     videos=1000 sizes="50 150" trials=16 workers=2 preset=micro
     laq="--steps 1500 --threads 2" idm="--steps 600 --threads 2" pretraining="--steps 4000 --threads 2"
     training="--steps 2000 --threads 2"
+    imagining=micro unipi="--steps 3000 --threads 2" unipi_on="--steps 500 --threads 2"
     ;;
 debug)
     videos=6 sizes="3 6" trials=1 workers=1 preset=debug
     laq="" idm="" pretraining="" training=""
+    imagining=debug unipi="" unipi_on=""
     ;;
 *)
     echo "runs/table.sh: unknown size '$2'; valid: gpu, cpu, debug" >&2
@@ -73,6 +76,9 @@ for count in $sizes; do
     labels "vpt-$count" --idm "$work/idm-$count"
 done
 labels actionvla --idm "$work/idm-$most" --true
+step "pretrain unipi"
+$lapa pretrain unipi "$here/video" --preset "$imagining" --cache "$here/small" --workers $workers \
+    --resume --output "$here/planner" $unipi
 
 # policy NAME COUNT ARGUMENTS: of so many demonstrations, from what the arguments say.
 policy() {
@@ -87,9 +93,13 @@ for count in $sizes; do
     policy lapa "$count" --from "$here/latent-lapa" --read-steps 0
     policy vpt "$count" --from "$here/latent-vpt-$count" --read-steps 0
     policy actionvla "$count" --from "$here/latent-actionvla" --read-steps 0
+    step "learn to act: unipi-$count"
+    $lapa pretrain unipi "$work/demos-$count" --from "$here/planner" --idm "$work/idm-$count" \
+        --preset "$imagining" --cache "$work/small" --workers $workers --resume \
+        --output "$here/unipi-$count" $unipi_on
     step "evaluate: the same scenes, the same sentences, each beside Scratch"
     $lapa eval "$here/scratch-$count" "$here/lapa-$count" "$here/vpt-$count" \
-        "$here/actionvla-$count" --suite seen --episodes $trials --workers $workers \
+        "$here/actionvla-$count" "$here/unipi-$count" --suite seen --episodes $trials --workers $workers \
         --out "$here/eval-$count" > "$here/eval-$count.txt"
 done
 for count in $sizes; do

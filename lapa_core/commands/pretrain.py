@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from lapa_core.commands import pretrain_idm, pretrain_laq, pretrain_latent
+from lapa_core.commands import pretrain_idm, pretrain_laq, pretrain_latent, pretrain_unipi
 from lapa_core.commands.telling import counted, say
 from lapa_core.errors import ConfigError
 from lapa_core.train.vqgan.options import TokenizerOptions
@@ -135,4 +135,5 @@ KINDS: dict[str, Kind] = {
     "idm": (pretrain_idm.TEXT, pretrain_idm.add, pretrain_idm.run),
     "laq": (pretrain_laq.TEXT, pretrain_laq.add, pretrain_laq.run),
     "latent": (pretrain_latent.TEXT, pretrain_latent.add, pretrain_latent.run),
+    "unipi": (pretrain_unipi.TEXT, pretrain_unipi.add, pretrain_unipi.run),
 }

@@ -18,8 +18,9 @@ from lapa_core.robot import Robot
 from lapa_core.types import ActionChunk
 
 if TYPE_CHECKING:  # MuJoCo and torch are imported where a cell or a policy is made
-    from lapa_core.policy import Policy
+    from lapa_core.policy import Decision
     from lapa_core.sim.cell import Cell, ExpertPolicy
+    from lapa_core.types import Observation
 
 EXPERT = "expert"
 
@@ -63,6 +64,16 @@ class Actor(Protocol):
         """The chunk for what is seen now; a `LapaError` where there is none."""
 
 
+class Infers(Protocol):
+    """A policy: `policy.Policy`, or a rival."""
+
+    def reset(self) -> None:
+        """Forget what has been."""
+
+    def infer(self, observation: Observation) -> Decision:
+        """What to do."""
+
+
 class PolicyActor:
     """A checkpoint, as the policy node runs it.
 
@@ -72,7 +83,7 @@ class PolicyActor:
 
     finished = False
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Infers) -> None:
         self._policy = policy
 
     def begin(self, cell: Cell) -> None:
@@ -147,6 +158,11 @@ def make(job: Job) -> tuple[Cell, Actor]:
     robot = robot_of(job.policy, job.robot)
     if job.policy == EXPERT:
         return Cell(robot, image_size=job.image_size), ExpertActor()
+    if (Path(job.policy) / "idm").is_dir():
+        from lapa_core.policy.unipi import UnipiPolicy
+
+        rival = UnipiPolicy.from_folder(job.policy, num_threads=1, seed=job.seed)
+        return Cell(robot, cameras=rival.cameras, image_size=job.image_size), PolicyActor(rival)
     from lapa_core.policy import Policy
 
     policy = Policy.from_checkpoint(

@@ -31,6 +31,7 @@ class IdmConfig(LaqConfig):
         middle, spread: (m,) of each in the demonstrations; the network tells how many spreads it
             is from the middle.
         edges: (m, bins - 1) increasing, between the bins of each dimension.
+        gap_s: time between the two frames.
         kwargs: of `LaqConfig`; how many codes there are, and of how many kinds, follows.
     """
 
@@ -42,6 +43,7 @@ class IdmConfig(LaqConfig):
         middle: Sequence[float] = (0.0,),
         spread: Sequence[float] = (1.0,),
         edges: Sequence[Sequence[float]] = ((0.0,),),
+        gap_s: float = 0.6,
         **kwargs: Any,
     ) -> None:
         """Take them.
@@ -61,6 +63,7 @@ class IdmConfig(LaqConfig):
         self.dimensions = list(dimensions)
         self.middle, self.spread = list(middle), list(spread)
         self.edges = [list(row) for row in edges]
+        self.gap_s = gap_s
 
 
 class Idm(PairEncoder):

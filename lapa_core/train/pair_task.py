@@ -90,9 +90,13 @@ class PairTask(Task):
             return
         said = {**self._facts, "updates": step, "validation": dict(errors)}
         with staged(self.output, CONFIG) as folder, without_progress_bars():
-            self.model.save_pretrained(folder)
+            self._write(folder)
             text = json.dumps(said | self._remarks(errors), indent=1) + "\n"
             (folder / TRAINING).write_text(text, encoding="utf-8")
+
+    def _write(self, folder: Path) -> None:
+        """The model into a folder."""
+        self.model.save_pretrained(folder)
 
     def _remarks(self, errors: Mapping[str, float]) -> dict[str, Any]:
         """What else is to be said of the model."""

@@ -95,6 +95,6 @@ def test_latent_actions_are_compared_with_their_rivals_by_one_script(tmp_path: P
     first = run()
     for count in (3, 6):
         told = (tmp_path / f"wx250s/eval-{count}.txt").read_text("utf-8")
-        for name in ("scratch", "lapa", "vpt", "actionvla"):
+        for name in ("scratch", "lapa", "vpt", "actionvla", "unipi"):
             assert f"{name}-{count}" in told, told
     assert run() < first

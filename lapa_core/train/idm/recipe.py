@@ -46,7 +46,7 @@ def pretrain(
             clips is held back.
         output: folder of the model.
         options: of the loop.
-        sizes: of the encoder, as of `laq.options.SIZES`.
+        sizes: of the encoder, as of `laq.options.SIZES`, and `gap_s`.
         bins: of each number of a motion, equally many pairs in each.
         resume: go on from the newest state of `output`'s run, if there is one.
         accelerator: this process' device and the others'; None makes one.

@@ -11,7 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -74,27 +74,30 @@ class Footage:
     Attributes:
         clips: their files.
         owner: (n,) clip of each pair.
-        rows: (n, 2) its pictures there, the earlier one first.
+        rows: (n, k) its pictures there, the earlier one first; k is 2, or more of a film.
         report: what was left out.
+        sources: what each clip was read from; empty where nobody asks.
     """
 
     clips: tuple[Stored, ...]
     owner: NDArray[np.int64]
     rows: NDArray[np.int64]
     report: Report
+    sources: tuple[Clip, ...] = ()
 
     def __len__(self) -> int:
         """Pairs."""
         return len(self.owner)
 
     def pictures(self, which: NDArray[np.int64]) -> ImageArray:
-        """(m, 2, size, size, 3) RGB of these pairs."""
+        """(m, k, size, size, 3) RGB of these pairs."""
+        count = self.rows.shape[1]
         found: list[ImageArray | None] = [None] * len(which)
         for clip in np.unique(self.owner[which]):
             mine = np.flatnonzero(self.owner[which] == clip)
             flat = list(self.clips[clip].pictures(self.rows[which[mine]].reshape(-1)))
-            for place, first, second in zip(mine, flat[::2], flat[1::2], strict=True):
-                found[place] = np.stack([first, second])
+            for number, place in enumerate(mine):
+                found[place] = np.stack(flat[number * count : (number + 1) * count])
         return np.stack([f for f in found if f is not None])
 
     def moves(self, which: NDArray[np.int64]) -> FloatArray:
@@ -126,7 +129,7 @@ class Footage:
 
     def only(self, chosen: NDArray[np.bool_]) -> Footage:
         """Some of the pairs."""
-        return Footage(self.clips, self.owner[chosen], self.rows[chosen], self.report)
+        return replace(self, owner=self.owner[chosen], rows=self.rows[chosen])
 
     def fingerprint(self) -> str:
         """The same footage and pairs give the same."""
@@ -194,8 +197,9 @@ def read(
 
     setup = partial(_storing, params, cache)
     crew.run(setup, lambda: next(queue, None), take, min(workers, max(len(found), 1)))
-    kept = [store.load(Path(files[i])) for i in range(len(found)) if files[i]]
-    return pair(kept, wanted, refused)
+    there = [i for i in range(len(found)) if files[i]]
+    kept = [store.load(Path(files[i])) for i in there]
+    return replace(pair(kept, wanted, refused), sources=tuple(found[i] for i in there))
 
 
 def pair(kept: Sequence[Stored], wanted: PairParams, refused: dict[str, str]) -> Footage:
