@@ -22,12 +22,15 @@ demo: setup
 		--out $(OUT) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 
 # Messages that no wheel carries are built for the tests, where there is a C++ compiler.
-# The core's tests compute, and have two processes; those of ROS keep time, and have the machine.
+# The core's tests compute, and those of ROS wait: two processes each. Some of ROS keep time so
+# strictly that they have the machine to themselves.
 # The "ci" profile draws the same examples every time; the slow proofs and `make check` draw new ones.
 test: setup
 	$(PY) tools/build_test_interfaces.py --if-possible
 	$(PY) -m pytest -m "not slow" --hypothesis-profile=ci -n 2 -q test/core
-	$(PY) -m pytest -m "not slow" --hypothesis-profile=ci test/ros test/launch
+	$(PY) -m pytest -m "not slow and not alone" --hypothesis-profile=ci -n 2 --dist loadfile -q \
+		test/ros test/launch
+	$(PY) -m pytest -m "alone and not slow" --hypothesis-profile=ci test/ros
 
 test-slow: setup
 	$(PY) tools/build_test_interfaces.py --if-possible

@@ -49,7 +49,7 @@ from lapa_core.robot import Robot
 from lapa_core.types import ActionChunk, Observation
 from lapa_ros import convert, environment, interface
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.alone]
 FIRST_WORDS, LATER_WORDS = "put the red block in the bin", "close the drawer"
 # Unlike the decisions' rate, so that frames arrive at every phase of them.
 CAMERA_HZ, STATE_HZ = 5.7, 5.1

@@ -24,7 +24,7 @@ from lapa_core.data import messages
 from lapa_core.robot import Robot
 from lapa_ros import interface
 
-pytestmark = pytest.mark.sim
+pytestmark = [pytest.mark.sim, pytest.mark.alone]
 FOLDER = Path(__file__).parent.parent / "robots"
 STEPS_M = [(0.03, 0.0, 0.0), (0.0, 0.03, 0.0), (0.0, 0.0, -0.03), (-0.02, -0.02, 0.0)]
 HOME_S = 40.0

@@ -19,7 +19,7 @@ from lapa_core import robot as robots
 from lapa_core.data import messages
 from lapa_ros.processes import NodeProcess, stop_all
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.alone]
 LOADING_S = 60.0
 
 

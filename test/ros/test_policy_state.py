@@ -38,7 +38,7 @@ from lapa_core.robot import Robot
 from lapa_core.types import AXES, ActionChunk, FloatArray
 from lapa_ros import convert, environment, interface
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.alone]
 WORDS = "put the red block in the bin"
 NAMES = (
     *(f"wx250s/{axis}" for axis in AXES),
