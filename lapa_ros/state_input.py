@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -49,16 +48,17 @@ def listen(node: Node, robot: Robot, now_s: Callable[[], float], commanded: bool
     poses: dict[str, Latest[PoseStamped]] = {a.name: Latest() for a in robot.arms}
     joints: dict[str, Latest[JointState]] = {a.name: Latest() for a in robot.arms}
     targets: dict[str, Latest[PoseStamped]] = {a.name: Latest() for a in robot.arms}
-    authority: deque[tuple[float, str]] = deque(maxlen=KEPT)
+    changes: tuple[tuple[float, str], ...] = ()  # of authority: replaced, as another thread reads
 
     def keep(latest: Latest[Any], msg: Any) -> None:
         latest.put(msg, stamp_ns(msg.header.stamp), now_s())
 
     def keep_authority(msg: String) -> None:
-        authority.append((now_s(), interface.parse_authority(msg.data)[0]))
+        nonlocal changes
+        changes = (*changes[1 - KEPT :], (now_s(), interface.parse_authority(msg.data)[0]))
 
     def state_at(at_s: float) -> str | None:
-        return next((s for since_s, s in reversed(tuple(authority)) if since_s <= at_s), None)
+        return next((s for since_s, s in reversed(changes) if since_s <= at_s), None)
 
     subscribe, qos = node.create_subscription, interface.JOINT_SUB_QOS
     subscriptions: list[object] = [
