@@ -27,10 +27,10 @@ from lapa_core.model import fresh
 from lapa_core.model.configuration import preset
 from lapa_core.model.lapa import LapaModel
 from lapa_core.train import adapters, memory, optimizer, placing
+from lapa_core.train.contents import learning
 from lapa_core.train.examples import Batch, action_example, collate
 from lapa_core.train.loss import Objective
 from lapa_core.train.presets import TrainOptions, resolve
-from lapa_core.train.state import learning
 from lapa_core.train.utilisation import operations, peak_tflops
 
 

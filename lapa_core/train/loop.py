@@ -21,13 +21,14 @@ from accelerate import Accelerator
 from torch import nn
 
 from lapa_core.errors import TrainingError
+from lapa_core.train import contents, placing, progress, utilisation
 from lapa_core.train import optimizer as optimizers
-from lapa_core.train import placing, progress, state, utilisation
+from lapa_core.train.contents import Average
 from lapa_core.train.placing import interrupts, named_faults
 from lapa_core.train.prefetch import Prefetch
 from lapa_core.train.presets import TrainOptions
 from lapa_core.train.progress import Journal
-from lapa_core.train.state import Average, States
+from lapa_core.train.state import States
 from lapa_core.train.task import Examples, Standing, Task
 
 _OWN = "task/"  # what a task saves itself
@@ -75,10 +76,10 @@ def _train(
         if not options.patience or standing.worse < options.patience:
             standing.ended = ""  # more patience than when it ended
         tensors = states.tensors(options.shard)
-        state.scatter(tensors, task.trainee, learner)
+        contents.scatter(tensors, task.trainee, learner)
         average.load(tensors)
         task.load({k.removeprefix(_OWN): t for k, t in tensors.items() if k.startswith(_OWN)})
-        state.set_random_state(tensors)
+        contents.set_random_state(tensors)
     numbers = range(standing.step * options.accumulate, options.steps * options.accumulate)
     feed = Prefetch(task.batch(n, rank, world) for n in numbers)
     with closing(feed), interrupts(world) as interrupted:
@@ -113,7 +114,7 @@ class _Run:
         self.task, self.options, self.states, self.accelerator = task, options, states, accelerator
         self.facts, self.module, self.learner = facts, module, learner
         self.average, self.journal = average, journal
-        self.parameters = list(state.learning(task.trainee).values())
+        self.parameters = list(contents.learning(task.trainee).values())
         self.module.train()
         self.since, self.updates = time.monotonic(), 0
         self.parts: dict[str, float] = {}  # of the loss, in this process
@@ -192,9 +193,9 @@ class _Run:
     def _save(self, standing: Standing) -> None:
         """All processes write their parts; the first makes them a state if all could."""
         first = self.accelerator.is_main_process
-        tensors = state.random_state()
+        tensors = contents.random_state()
         if first or self.options.shard:
-            tensors |= state.gather(self.task.trainee, self.learner) | self.average.tensors()
+            tensors |= contents.gather(self.task.trainee, self.learner) | self.average.tensors()
             tensors |= {_OWN + name: t for name, t in self.task.tensors().items()}
         problem: TrainingError | None = None
         try:

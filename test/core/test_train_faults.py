@@ -215,13 +215,13 @@ def test_a_run_is_not_begun_over_and_not_continued_as_another(tmp_path: Path) ->
 def test_a_state_of_other_sizes_is_named() -> None:
     from torch import nn
 
-    from lapa_core.train import state
+    from lapa_core.train import contents
     from lapa_core.train.optimizer import adamw
 
     small, large = nn.Linear(2, 3), nn.Linear(2, 4)
-    saved = state.gather(small, adamw(small.parameters()))
+    saved = contents.gather(small, adamw(small.parameters()))
     with pytest.raises(TrainingError, match=r"weight is of \(3, 2\) there and of \(4, 2\) here"):
-        state.scatter(saved, large, adamw(large.parameters()))
+        contents.scatter(saved, large, adamw(large.parameters()))
 
 
 def test_where_the_tools_were_is_part_of_the_demonstrations() -> None:

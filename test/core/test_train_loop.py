@@ -329,7 +329,7 @@ def test_the_average_is_the_running_mean_and_leaves_the_weights_alone() -> None:
     import torch
     from torch import nn
 
-    from lapa_core.train.state import Average
+    from lapa_core.train.contents import Average
 
     model = nn.Linear(1, 1, bias=False)
     with torch.no_grad():

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from lapa_core.errors import TrainingError
+from lapa_core.train import contents
 from lapa_core.train import optimizer as optimizers
-from lapa_core.train import state
 from lapa_core.train.prefetch import Prefetch
 from lapa_core.train.progress import Journal
 from lapa_core.train.state import States
@@ -96,7 +96,7 @@ class Run:
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Go on with saved weights, AdamW and codebook."""
-        state.scatter(tensors, self.trainee, self.optimizer)
+        contents.scatter(tensors, self.trainee, self.optimizer)
         for name, parameter in self._frozen().items():
             parameter.data.copy_(tensors[f"frozen/{name}"])
         self.trainee.codebook.load(tensors)
@@ -184,7 +184,7 @@ class Run:
         return {n: p for n, p in self.trainee.named_parameters() if not p.requires_grad}
 
     def _save(self) -> None:
-        tensors = state.gather(self.trainee, self.optimizer) | self.trainee.codebook.tensors()
+        tensors = contents.gather(self.trainee, self.optimizer) | self.trainee.codebook.tensors()
         tensors |= {f"frozen/{name}": p for name, p in self._frozen().items()}
         self.states.write_part(self.standing.step, tensors)
         self.states.finish(
