@@ -26,6 +26,7 @@ from lapa_ros.demonstrator import sentence, sentences
 from lapa_ros.environment import own_domain
 
 
+@pytest.mark.alone  # pictures are counted against a clock
 def test_two_episodes_are_recorded_without_a_person(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lapa_ros.demo", "--record", "2", "--speed", "4"]
     done = subprocess.run(
