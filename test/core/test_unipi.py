@@ -63,11 +63,12 @@ def told(folder: Path) -> Footage:
     )  # fmt: skip
 
 
+@pytest.mark.slow  # 300 updates, some 40 s
 def test_words_decide_what_is_imagined(tmp_path: Path) -> None:
     found = told(tmp_path / "video")
     assert len(found) == 24 and found.pictures(np.arange(2)).shape == (2, 2, 16, 16, 3)
-    wanted = options.resolve("debug", steps=200, batch=16, lr=3e-3, validate_every=200,
-                             save_every=200, validation=0.1)  # fmt: skip
+    wanted = options.resolve("debug", steps=300, batch=16, lr=3e-3, validate_every=300,
+                             save_every=300, validation=0.1)  # fmt: skip
     sizes = {**SMALL, "image_size": 16, "channels": (16, 32, 32), "sample_steps": 6}
     lines: list[str] = []
     recipe.pretrain(found, tmp_path / "planner", wanted, sizes, listed={}, say=lines.append)
