@@ -8,6 +8,7 @@ Knows nothing of torch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -106,16 +107,21 @@ def resolve_codes(preset: str, **changes: Any) -> LaqOptions:
     return LaqOptions(**{**CODES[preset], **given})
 
 
-def resolve(preset: str, **changes: Any) -> TrainOptions:
-    """The loop's options of a preset with changes; None leaves the preset's.
+def resolve(
+    preset: str,
+    known: Mapping[str, Mapping[str, Any]] = PRESETS,
+    command: str = "lapa pretrain laq",
+    **changes: Any,
+) -> TrainOptions:
+    """The loop's options of a preset of those `known`, with changes; None leaves the preset's.
 
     Raises:
         ConfigError: an unknown preset or option, or a value out of range.
     """
-    if preset not in PRESETS:
-        raise ConfigError(unknown("preset", preset, PRESETS, "lapa pretrain laq"))
+    if preset not in known:
+        raise ConfigError(unknown("preset", preset, known, command))
     for name in changes:
         if name not in SHARED:
-            raise ConfigError(unknown("option", name, SHARED, "lapa pretrain laq"))
+            raise ConfigError(unknown("option", name, SHARED, command))
     given = {k: v for k, v in changes.items() if v is not None}
-    return presets.TrainOptions(**{**PRESETS[preset], **given})
+    return presets.TrainOptions(**{**known[preset], **given})

@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from lapa_core.errors import ConfigError, unknown
-from lapa_core.train import presets
-from lapa_core.train.laq.options import SHARED
-from lapa_core.train.presets import TrainOptions
+from lapa_core.train.laq import options
 
 SIZES: dict[str, dict[str, Any]] = {
     "debug": {"image_size": 32, "channels": (16, 16, 16), "width": 16, "depth": 1, "heads": 2,
@@ -34,16 +32,5 @@ PRESETS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def resolve(preset: str, **changes: Any) -> TrainOptions:
-    """The loop's options of a preset with changes; None leaves the preset's.
-
-    Raises:
-        ConfigError: an unknown preset or option, or a value out of range.
-    """
-    if preset not in PRESETS:
-        raise ConfigError(unknown("preset", preset, PRESETS, "lapa pretrain unipi"))
-    for name in changes:
-        if name not in SHARED:
-            raise ConfigError(unknown("option", name, SHARED, "lapa pretrain unipi"))
-    given = {k: v for k, v in changes.items() if v is not None}
-    return presets.TrainOptions(**{**PRESETS[preset], **given})
+# As of `laq.options`.
+resolve = partial(options.resolve, known=PRESETS, command="lapa pretrain unipi")
