@@ -39,7 +39,7 @@ class ToolState:
     moves is behind it, by 2 cm at 0.2 m/s: who sees the measured pose alone cannot know what is
     left to command. Where none is told and nobody moves the arm, as before the first step, the
     next delta goes on from the measured pose, and that is what is given; while somebody moves
-    it, a commanded pose that is not heard of is refused, not replaced.
+    it (for `SAME_TICK_S` already), a commanded pose that is not heard of is refused.
     """
 
     def __init__(

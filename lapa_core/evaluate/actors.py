@@ -161,6 +161,11 @@ def make(job: Job) -> tuple[Cell, Actor]:
     if (Path(job.policy) / "idm").is_dir():
         from lapa_core.policy.unipi import UnipiPolicy
 
+        if (job.device, job.dtype, job.sample) != ("cpu", "float32", False):
+            raise ConfigError(
+                f"{job.policy} is of UniPi, which is evaluated on the CPU, in float32, with the "
+                "draw of its noise alone: no --device, --dtype or --sample"
+            )
         rival = UnipiPolicy.from_folder(job.policy, num_threads=1, seed=job.seed)
         return Cell(robot, cameras=rival.cameras, image_size=job.image_size), PolicyActor(rival)
     from lapa_core.policy import Policy

@@ -31,7 +31,7 @@ class IdmConfig(LaqConfig):
         middle, spread: (m,) of each in the demonstrations; the network tells how many spreads it
             is from the middle.
         edges: (m, bins - 1) increasing, between the bins of each dimension.
-        gap_s: time between the two frames.
+        gap_s: time between the two frames; 0: a model of before this was told.
         kwargs: of `LaqConfig`; how many codes there are, and of how many kinds, follows.
     """
 
@@ -43,7 +43,7 @@ class IdmConfig(LaqConfig):
         middle: Sequence[float] = (0.0,),
         spread: Sequence[float] = (1.0,),
         edges: Sequence[Sequence[float]] = ((0.0,),),
-        gap_s: float = 0.6,
+        gap_s: float = 0.0,
         **kwargs: Any,
     ) -> None:
         """Take them.

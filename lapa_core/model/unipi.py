@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PretrainedConfig
 
-from lapa_core.errors import CheckpointError, ConfigError
+from lapa_core.errors import CheckpointError, ConfigError, DataError
 from lapa_core.model.strict import StrictModel
 from lapa_core.model.tokenizer import TextTokenizer
 
@@ -63,7 +63,7 @@ class PlannerConfig(PretrainedConfig):
         depth: int = 2,
         heads: int = 4,
         vocab_size: int = 512,
-        max_words: int = 32,
+        max_words: int = 64,
         sample_steps: int = 8,
         guidance: float = 1.5,
         **kwargs: Any,
@@ -207,11 +207,17 @@ def _split(frames: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def tokens(tokenizer: TextTokenizer, said: list[str], length: int) -> NDArray[np.int64]:
-    """(n, length) ids of sentences, cut or filled with `PAD`; each is read once."""
+    """(n, length) ids of sentences, filled with `PAD`; each is read once.
+
+    Raises:
+        DataError: a sentence is longer.
+    """
     known: dict[str, NDArray[np.int64]] = {}
     for text in said:
         if text not in known:
-            ids = tokenizer.encode(text)[:length]
+            ids = tokenizer.encode(text)
+            if len(ids) > length:
+                raise DataError(f"{text!r} has {len(ids)} tokens; valid: at most {length}")
             known[text] = np.pad(
                 np.array(ids, dtype=np.int64), (0, length - len(ids)), constant_values=PAD
             )

@@ -128,7 +128,8 @@ def interface(robot: Robot, camera: str, planner_gap_s: float, inverse: Idm) -> 
     """What such a policy is for.
 
     Raises:
-        CheckpointError: the inverse dynamics model is of another gap, or of other arms.
+        CheckpointError: the inverse dynamics model is of another gap, or of other arms, or the gap
+            is not of whole steps.
     """
     config = inverse.config
     if abs(config.gap_s - planner_gap_s) > 1e-6:
@@ -141,7 +142,12 @@ def interface(robot: Robot, camera: str, planner_gap_s: float, inverse: Idm) -> 
             f"the inverse dynamics model tells {len(config.dimensions)} numbers, "
             f"{robot.name} has {len(robot.arms)} arms of {moves.WIDTH}"
         )
-    steps = max(1, round(planner_gap_s / robot.step_time_s))
+    steps = round(planner_gap_s / robot.step_time_s)
+    if steps < 1 or abs(steps * robot.step_time_s - planner_gap_s) > 1e-6:
+        raise CheckpointError(
+            f"{planner_gap_s:g} s ahead are no whole steps of {robot.name}'s "
+            f"{robot.step_time_s:g} s; train with another --gap"
+        )
     return for_robot(
         robot, cameras=(robot.camera(camera).name,), chunk_length=steps,
         num_tokens=steps * len(robot.dimensions), center_crop=False, trained=True,

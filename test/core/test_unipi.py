@@ -149,6 +149,15 @@ def test_parts_that_do_not_fit_are_named(planner: Path, tmp_path: Path) -> None:
         acting.interface(two, two.cameras[0].name, 2.4, inverse)
     with pytest.raises(CheckpointError, match="tells 1 numbers, bimanual_wx250s has 2 arms of 5"):
         acting.interface(two, two.cameras[0].name, 0.6, inverse)
+    odd = Idm(IdmConfig(**ENCODERS["debug"], gap_s=0.5))
+    with pytest.raises(CheckpointError, match=r"tells what is done in 0 s"):
+        acting.interface(two, two.cameras[0].name, 0.6, Idm(IdmConfig(**ENCODERS["debug"])))
+    one = robots.load("wx250s")
+    odd.config.dimensions = list("abcde")
+    with pytest.raises(CheckpointError, match=r"0.5 s ahead are no whole steps of wx250s's 0.2 s"):
+        acting.interface(one, one.cameras[0].name, 0.5, odd)
+    with pytest.raises(DataError, match=r"tokens; valid: at most 2"):
+        unipi.tokens(_policy(planner)._tokenizer, ["put it away"], 2)
     with pytest.raises(ConfigError, match=r"pictures of a multiple of 2 pixels; got 2, 0.6 s, 31"):
         PlannerConfig(image_size=31, channels=(16, 16))
     with pytest.raises(CheckpointError, match="no folder of `lapa pretrain unipi`"):
@@ -185,4 +194,4 @@ def test_by_the_commands_from_recordings_to_results(tmp_path: Path) -> None:
         ["eval", out["policy"], "--suite", "seen", "--episodes", "1", "--max-s", "2",
          "--image-size", "64x48", "--videos", "0", "--out", str(results)]
     ) == 0  # fmt: skip
-    assert (results / "results.json").is_file() or list(results.glob("*.json"))
+    assert len((results / "trials.jsonl").read_text("utf-8").splitlines()) == 3
