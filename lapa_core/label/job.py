@@ -150,13 +150,18 @@ def coder_of(job: Job) -> Laq | Idm:
 
     Raises:
         CheckpointError: it cannot be loaded.
-        ConfigError: true motions are asked for, and it is no inverse dynamics model.
+        ConfigError: true motions are asked for, and it is no inverse dynamics model; or it is one
+            of another gap.
     """
     from lapa_core.model import idm, laq
     from lapa_core.train.idm.recipe import is_idm
 
     if is_idm(job.coder):
-        return idm.load(job.coder)
+        found = idm.load(job.coder)
+        if (known := found.config.gap_s) and abs(known - job.wanted.gap_s) > 1e-6:
+            raise ConfigError(f"{job.coder} tells what is done in {known:g} s, and pairs are "
+                              f"{job.wanted.gap_s:g} s apart: give --gap {known:g}")  # fmt: skip
+        return found
     if job.true:
         raise ConfigError(f"true motions are told in the bins of an inverse dynamics model, and "
                           f"{job.coder} is none")  # fmt: skip

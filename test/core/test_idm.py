@@ -165,6 +165,10 @@ def test_what_cannot_be_learnt_from_or_told_is_said(
     words[2:4] = ["--idm", str(networks[1])]
     assert cli.main(words) == 2
     assert "is no inverse dynamics model" in capsys.readouterr().err
+    words[2:4] = ["--idm", str(networks[0])]
+    words[words.index("--output") + 1] = str(tmp_path / "far")
+    assert cli.main([w for w in words if w != "--true"] + ["--gap", "2.4"]) == 2
+    assert "tells what is done in 0.6 s, and pairs are 2.4 s apart" in capsys.readouterr().err
 
 
 def test_a_quantiser_can_be_asked_for_motions_and_for_what_changes(tmp_path: Path) -> None:
