@@ -70,6 +70,11 @@ class Cell:
         wait_for(says, f"a hold that says {words}", seen=lambda: self.operator.authority[-4:])
         assert self.node.running()
 
+    def ignored(self) -> int:
+        """Deltas that the node has heard and not played, as diagnostics say."""
+        _, values = self.operator.diagnostics["arm_node"]
+        return sum(int(n) for key, n in values.items() if key.startswith("interventions_ignored_"))
+
     def expect_sentinel_alone(self, since: int, refused_stamps: set[int]) -> None:
         """Send a good delta; nothing but it may have been commanded or executed since.
 
@@ -217,8 +222,10 @@ def test_silence_of_the_policy_is_a_hold(cell: Cell) -> None:
 def test_joint_states_stop_and_come_back(cell: Cell) -> None:
     cell.arm.silent = True
     cell.expect_hold("joint states", "wx250s")
-    since = len(cell.arm.commands)
+    since, ignored = len(cell.arm.commands), cell.ignored()
     refused = cell.operator.send(cell.operator.chunk((0.02, 0.0, 0.0)))
+    # Heard after the joint states are back it would be a good one.
+    wait_for(lambda: cell.ignored() > ignored, "a delta ignored for want of joint states")
     cell.arm.silent = False
     cell.drive()
     cell.expect_sentinel_alone(since, {refused})
