@@ -9,9 +9,11 @@ launch files do the same.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ from lapa_ros import environment
 
 GRACE_S = 1.5  # from SIGINT to SIGABRT: with the rest of an ending it stays within 3 s
 ABORT_S = 0.3  # and from there to SIGKILL
+STARTED_BY = "LAPA_STARTED_BY"  # process id, for `end_with_starter`
 
 
 class NodeProcess:
@@ -48,6 +51,7 @@ class NodeProcess:
             **os.environ,
             **environment.dds_variables(),
             "PYTHONFAULTHANDLER": "1",  # see `abort`
+            STARTED_BY: str(os.getpid()),
             **(extra_environment or {}),
         }
         self._file = log.open("wb")
@@ -123,6 +127,36 @@ def stop_all(nodes: list[NodeProcess], grace_s: float = GRACE_S) -> dict[str, in
             node.abort()
         node.close()
     return {node.node: int(node.process.returncode) for node in nodes}
+
+
+def end_with_starter() -> None:
+    """Send this node a SIGTERM when the process whose `NodeProcess` it is has ended.
+
+    Killed, or told to end by a signal that it does not handle, that process can stop nobody, and
+    its nodes have sessions of their own. A node that was started in another way is left alone, and
+    so is one on a kernel without `pidfd_open` (Linux before 5.3).
+    """
+    starter = os.environ.get(STARTED_BY)
+    if starter is None:
+        return
+
+    def end() -> None:
+        print(f"the process that started this node ({starter}) has ended", flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    try:
+        pidfd = os.pidfd_open(int(starter))
+    except ProcessLookupError:
+        end()
+        return
+    except OSError:
+        return
+
+    def wait() -> None:
+        select.select([pidfd], [], [])
+        end()
+
+    threading.Thread(target=wait, name="starter", daemon=True).start()
 
 
 def leave(code: int) -> NoReturn:

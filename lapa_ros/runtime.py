@@ -44,11 +44,12 @@ def run(
     A node with a `close` method gets it called before it is destroyed, whatever ended it; it can
     still publish there. A method `interrupted` is called before `close` where SIGINT ended it, a
     person's Ctrl-C: not after an exception, nor on SIGTERM, which say nothing of what a person
-    wants.
+    wants. One of `processes.NodeProcess` ends with the process that started it, as by SIGTERM.
     """
     signals: list[int] = []
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     _note_signals(signals, 0.0 if last_words else BREAK_S)
+    processes.end_with_starter()
     node: Node | None = None
     try:
         node = make_node()

@@ -35,6 +35,43 @@ def test_a_signal_ends_a_node_cleanly(
     assert "Traceback" not in node.log.read_text()
 
 
+STARTER = """
+import sys, time
+from pathlib import Path
+from lapa_ros.processes import NodeProcess
+node = NodeProcess("arm_node", {"robot": "wx250s", "backend": "ros2_control"}, Path(sys.argv[1]))
+print(node.process.pid, flush=True)
+time.sleep(60.0)
+"""
+
+
+@pytest.mark.parametrize("which", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("up", [True, False], ids=["running", "starting"])
+def test_a_node_ends_with_the_process_that_started_it(
+    up: bool, which: signal.Signals, tmp_path: Path
+) -> None:
+    """As `lapa demo` and `lapa eval --ros`, which may be killed, or told to end by `timeout`."""
+    log = tmp_path / "log"
+    starter = subprocess.Popen(
+        [sys.executable, "-c", STARTER, str(log)], stdout=subprocess.PIPE, text=True
+    )
+    with starter:
+        assert starter.stdout is not None
+        node = int(starter.stdout.readline())
+        if up:
+            wait_for(lambda: b"hold: disabled" in log.read_bytes(), "a running arm node")
+        starter.send_signal(which)
+
+    def ended() -> bool:
+        status = Path(f"/proc/{node}/stat")
+        # One whom nobody waits for stays as a zombie where no init takes care of it.
+        return not status.exists() or ") Z " in status.read_text()
+
+    wait_for(ended, "the end of the node", seen=log.read_text)
+    assert "the process that started this node" in log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
 # A signal comes in the midst of a callback, which then takes its time and publishes.
 BUSY = """
 import os, signal, sys, time
