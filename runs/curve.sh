@@ -2,7 +2,8 @@
 # How many demonstrations does it take? The recipe of runs/micro.sh on the first N of its
 # demonstrations, with its image tokenizer, in the same scenes.
 #   runs/curve.sh FOLDER N [N ...]     FOLDER: of a run of runs/micro.sh
-#   STEPS, TRIALS, SUITE               updates (default 12500), trials an item (100), suite (seen)
+#   STEPS, TRIALS, SUITE, THREADS      updates (default 12500), trials an item (100), suite (seen),
+#                                      threads (2)
 # The rows are left in FOLDER/curve/N/eval.
 set -eu
 cd "$(dirname "$0")/.."
@@ -19,7 +20,7 @@ for count in "$@"; do
         while read -r episode; do ln -sfn "$(realpath "$episode")" "$here/demos/"; done
     $lapa finetune "$here/demos" --from scratch --vqgan "$work/vqgan" --codebook \
         --output "$here/policy" --cache "$work/demos.tokens" --state $state --no-center-crop \
-        --variants 1 --workers 2 --resume --preset micro --steps "${STEPS:-12500}" --threads 2
+        --variants 1 --workers 2 --resume --preset micro --steps "${STEPS:-12500}" --threads "${THREADS:-2}"
     $lapa eval "$here/policy" --suite "${SUITE:-seen}" --episodes "${TRIALS:-100}" --workers 2 \
         --out "$here/eval"
 done
