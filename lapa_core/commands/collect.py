@@ -39,6 +39,7 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     request = Request(
         seed=args.seed, robot=args.robot, scene=args.scene, jpeg_quality=args.jpeg_quality,
         image_size=args.image_size, keep_failures=args.keep_failures, disturb=args.disturb,
+        latency_s=args.latency,
         policy=args.policy, policy_files=fingerprint(Path(args.policy)) if args.policy else "",
         **given,
     )  # fmt: skip
@@ -76,6 +77,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         metavar="SHARE",
         help="of the steps at which the arm is pushed off its way, so that the way back is shown",
+    )
+    add(
+        "--latency",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="the most simulated seconds that a decision takes; drawn for each demonstration",
     )
     add(
         "--policy",

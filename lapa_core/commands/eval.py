@@ -66,6 +66,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, help="folder of the results; default eval_out/<policy>/<suite>")
     add("--videos", type=int, default=4, help="films of failures, at most")
     add("--max-s", type=float, help="simulated seconds a trial may take; default: the suite's")
+    add("--latency", type=float, default=0.0, metavar="S",
+        help="simulated seconds that a decision takes, while the arm moves on")  # fmt: skip
     add("--robot", default="", help="robot file; default: the checkpoint's")
     add("--device", default="cpu", help="a torch device, such as cuda")
     add("--dtype", choices=("float32", "bfloat16"), default="float32")

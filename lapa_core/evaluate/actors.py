@@ -8,6 +8,7 @@ A `Job` says which, and can be sent to another process; `make` builds it there.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,6 +37,7 @@ class Job:
         sample, seed: draw actions instead of taking the likeliest, and the draw's seed.
         image_size: width, height of the pictures; None: as the robot file says.
         max_s: a trial ends there, in simulated time.
+        latency_s: simulated seconds that a decision takes.
         out: folder of the results, for films.
     """
 
@@ -48,6 +50,7 @@ class Job:
     sample: bool = False
     seed: int = 0
     image_size: tuple[int, int] | None = None
+    latency_s: float = 0.0
 
 
 class Actor(Protocol):
@@ -156,8 +159,9 @@ def make(job: Job) -> tuple[Cell, Actor]:
     from lapa_core.sim.cell import Cell
 
     robot = robot_of(job.policy, job.robot)
+    cell = partial(Cell, robot, image_size=job.image_size, latency_s=job.latency_s)
     if job.policy == EXPERT:
-        return Cell(robot, image_size=job.image_size), ExpertActor()
+        return cell(), ExpertActor()
     if (Path(job.policy) / "idm").is_dir():
         from lapa_core.policy.unipi import UnipiPolicy
 
@@ -167,7 +171,7 @@ def make(job: Job) -> tuple[Cell, Actor]:
                 "draw of its noise alone: no --device, --dtype or --sample"
             )
         rival = UnipiPolicy.from_folder(job.policy, num_threads=1, seed=job.seed)
-        return Cell(robot, cameras=rival.cameras, image_size=job.image_size), PolicyActor(rival)
+        return cell(cameras=rival.cameras), PolicyActor(rival)
     from lapa_core.policy import Policy
 
     policy = Policy.from_checkpoint(
@@ -179,4 +183,4 @@ def make(job: Job) -> tuple[Cell, Actor]:
         seed=job.seed,
     )
     policy.warm_up()
-    return Cell(robot, cameras=policy.cameras, image_size=job.image_size), PolicyActor(policy)
+    return cell(cameras=policy.cameras), PolicyActor(policy)

@@ -17,7 +17,7 @@ from lapa_core.evaluate.scores import Score
 
 MAX_WORKERS = 256
 # Where these differ it may be they, and not the policies, that make the difference.
-COMPARABLE = ("robot", "mode", "max_s", "sample", "image_size", "speed")
+COMPARABLE = ("robot", "mode", "max_s", "sample", "image_size", "speed", "latency_s")
 OUT = Path("eval_out")
 
 
@@ -37,8 +37,10 @@ def closed_loop(args: argparse.Namespace) -> int:
         suite = suite.with_max_s(args.max_s)
     request = evaluation.Request(suite, args.seed, args.workers, args.videos)
     names = _names(policies)
+    from lapa_core.sim.cell import check_latency  # MuJoCo, which `--compare` does not need
+
     for policy in policies:  # each is looked at before the first takes its hours
-        robot_of(policy, args.robot)
+        check_latency(args.latency, robot_of(policy, args.robot))
     found: dict[str, list[Score]] = {}
     for policy, name in zip(policies, names, strict=True):
         job = _job(args, policy, suite.max_s, folder(args.out, name, suite.name, len(names)))
@@ -60,6 +62,7 @@ def _job(args: argparse.Namespace, policy: str, max_s: float, out: Path) -> Job:
     return Job(
         policy=policy, robot=args.robot, max_s=max_s, out=out, device=args.device,
         dtype=args.dtype, sample=args.sample, seed=args.sample_seed, image_size=args.image_size,
+        latency_s=args.latency,
     )  # fmt: skip
 
 
@@ -89,7 +92,7 @@ def compare_results(folders: Sequence[Path], as_json: bool) -> int:
     if not as_json:
         runs = results.read_run(one), results.read_run(two)
         for key in COMPARABLE:
-            if runs[0].get(key) != runs[1].get(key):
+            if (runs[0].get(key) or None) != (runs[1].get(key) or None):
                 print(f"note: {key} was {runs[0].get(key)!r} and {runs[1].get(key)!r}")
     _print_comparison(str(one), results.read(one), str(two), results.read(two), as_json)
     return 0

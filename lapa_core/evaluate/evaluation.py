@@ -102,7 +102,7 @@ def evaluate(request: Request, job: Job, say: Callable[[str], None] = print) -> 
         request.suite, request.seed, job.policy, robot.name,
         mode="simulation", sample=job.sample, draw=job.seed, dtype=job.dtype,
         image_size=list(job.image_size) if job.image_size else None,
-        workers=request.workers, device=job.device,
+        latency_s=job.latency_s, workers=request.workers, device=job.device,
     )  # fmt: skip
     with Results(job.out, run) as found:
         keys = {(t.trial.split, t.trial.task, t.index) for t in wanted}

@@ -78,7 +78,8 @@ class Results:
             differing = [
                 f"{k}: {before.get(k)!r} then, {run.get(k)!r} now"
                 for k in dict.fromkeys((*before, *run))
-                if k not in FREE and before.get(k) != run.get(k)
+                # What did not exist then was not given: 0 is as good as none.
+                if k not in FREE and (before.get(k) or None) != (run.get(k) or None)
             ]
             if differing:
                 raise ConfigError(

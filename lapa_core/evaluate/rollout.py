@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """One trial in the closed loop: observe, decide, act, until it is done or its time is over.
 
-Simulated time stands still while a policy thinks. What the arm does with an action is the
-controller's: it may clamp or refuse it, as on the robot.
+Simulated time stands still while a policy thinks, but for the cell's latency. What the arm does
+with an action is the controller's: it may clamp or refuse it, as on the robot.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 """A closed loop without ROS: simulation and controller in simulated time, one step at a time.
 
 The controller is the one that arm_node wraps, with its limits, inverse kinematics and watchdogs;
-the pictures, the state and the chunks are those of the nodes. Only transport and the threads'
-timing are left out, so that it runs many times faster than real time and gives the same outcome
-every time. For one arm.
+the pictures, the state and the chunks are those of the nodes. Of transport and the threads' timing
+there is one number, the latency, so that it runs many times faster than real time and gives the
+same outcome every time. For one arm.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ class Cell:
     Attributes:
         robot: it.
         cameras: names of the cameras that an observation shows.
+        latency_s: simulated seconds from an observation to the arrival of the chunk that answers
+            it, less than a step time; the arm goes on with the step before meanwhile.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Cell:
         cameras: Sequence[str] | None = None,
         image_size: tuple[int, int] | None = None,
         source: Source = "policy",
+        latency_s: float = 0.0,
     ) -> None:
         """Build nothing yet; the first `reset` does.
 
@@ -57,9 +60,10 @@ class Cell:
             cameras: None: the robot's first.
             image_size: width, height of the pictures; None: as the robot file says.
             source: as whom `act` speaks to the controller.
+            latency_s: see the class.
 
         Raises:
-            ConfigError: several arms, or no such camera.
+            ConfigError: several arms, no such camera, or a latency of a step time and more.
         """
         if len(robot.arms) != 1:
             raise ConfigError(f"{robot.source}: the tasks are for one arm, not {len(robot.arms)}")
@@ -68,6 +72,8 @@ class Cell:
         for name in self.cameras:
             robot.camera(name)
         self._arm = robot.arms[0]
+        check_latency(latency_s, robot)
+        self.latency_s = latency_s
         self._image_size = image_size
         self._source: Source = source
         self._descriptions = {self._arm.name: descriptions.for_arm(self._arm)}  # costs 0.1 s
@@ -178,21 +184,20 @@ class Cell:
         return self._sim.render(camera, width, height)
 
     def act(self, chunk: ActionChunk, source: Source | None = None) -> None:
-        """Play a chunk for one step time; the next one replaces what is left of it.
+        """Let a step time pass in which a chunk arrives; the next one replaces what is left of it.
 
         Args:
-            chunk: deltas.
+            chunk: deltas that answer what is seen now.
             source: who sends it; None: as the cell was made. Teleop hands back before a policy.
         """
-        source = source or self._source
-        if source == "policy" and self.authority[0] == "teleop":
-            nothing = self.chunk(np.empty((0, NUM_AXES)))
-            self._controller.on_chunk("teleop", nothing, self._now_s, self.stamp_ns)
-        self._controller.on_chunk(source, chunk, self._now_s, self.stamp_ns)
         period_s = self._controller.params.period_s
         ticks = self.robot.step_time_s / period_s
         # No whole number of them, as at 20 Hz: steps take turns, so that time does not run away.
-        for _ in range(round((self._steps + 1) * ticks) - round(self._steps * ticks)):
+        count = round((self._steps + 1) * ticks) - round(self._steps * ticks)
+        arrives = min(round(self.latency_s / period_s), count - 1)
+        for number in range(count):
+            if number == arrives:
+                self._send(chunk, source or self._source)
             commands = self._controller.tick(self._now_s)
             for name, command in (commands or {}).items():
                 fingers = self._arm.gripper.joint_position(command.gripper)
@@ -202,6 +207,12 @@ class Cell:
             self._listen()
             self._judge.update()
         self._steps += 1
+
+    def _send(self, chunk: ActionChunk, source: Source) -> None:
+        if source == "policy" and self.authority[0] == "teleop":
+            nothing = self.chunk(np.empty((0, NUM_AXES)))
+            self._controller.on_chunk("teleop", nothing, self._now_s, self.stamp_ns)
+        self._controller.on_chunk(source, chunk, self._now_s, self.stamp_ns)
 
     def executed(self) -> list[ActionChunk]:
         """The steps begun since the last call, as the arm was really told them."""
@@ -226,6 +237,13 @@ class Cell:
     def _listen(self) -> None:
         names, position, _ = self._sim.joint_state(self._arm.name)
         self._controller.on_joint_state(self._arm.name, names, position, self._now_s)
+
+
+def check_latency(latency_s: float, robot: Robot) -> None:
+    """Refuse a latency that a cell cannot have: a `ConfigError`."""
+    if not 0.0 <= latency_s < robot.step_time_s:
+        raise ConfigError(f"the latency must be 0 s or more and less than the step time of "
+                          f"{robot.step_time_s:g} s, got {latency_s:g} s")  # fmt: skip
 
 
 class Decides(Protocol):

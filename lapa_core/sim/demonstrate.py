@@ -21,7 +21,7 @@ import numpy as np
 
 from lapa_core.errors import ConfigError, unknown
 from lapa_core.sim import tape as tapes
-from lapa_core.sim.cell import Cell, ExpertPolicy
+from lapa_core.sim.cell import Cell, ExpertPolicy, check_latency
 from lapa_core.sim.disturbance import Disturbance
 from lapa_core.sim.tape import Rig, Tape
 from lapa_core.sim.tasks import KNOCK, TASKS, Trial, training_trials
@@ -52,6 +52,8 @@ class Request:
         keep_failures: whether those that did not succeed are written too, as failures.
         disturb: share of the steps at which somebody pushes the arm off its way; those steps
             are recorded as a policy's, so that nobody learns them.
+        latency_s: the most that a decision takes; of each demonstration it is drawn, so that who
+            learns from them has seen an arm that is still on its way.
         policy: folder of a checkpoint that drives until the demonstrator takes over; "": none.
         policy_files: what its files are told from others' by (`fingerprint`).
     """
@@ -66,6 +68,7 @@ class Request:
     jpeg_quality: int = QUALITY
     keep_failures: bool = False
     disturb: float = 0.0
+    latency_s: float = 0.0
     policy: str = ""
     policy_files: str = ""
 
@@ -168,7 +171,9 @@ def in_use(out: Path, alone: bool = False) -> Iterator[None]:
 
 def make_rig(request: Request) -> Rig:
     """How the request's episodes are recorded; a `ConfigError` if they cannot be."""
-    return tapes.rig(request.robot, request.cameras, request.image_size, request.jpeg_quality)
+    rig = tapes.rig(request.robot, request.cameras, request.image_size, request.jpeg_quality)
+    check_latency(request.latency_s, rig.robot)
+    return rig
 
 
 def demonstrate(
@@ -181,6 +186,8 @@ def demonstrate(
     """
     trial = request.trial(number)
     rng = np.random.default_rng([request.seed, number])
+    # With a chance of its own, so that the rest is as without.
+    cell.latency_s = np.random.default_rng([request.seed, number, 2]).uniform(0, request.latency_s)
     cell.reset(trial, rng)
     other = _other(request, rig, policy, number)
     # Others show the way from beside; a point beside the way that nobody can foresee only blurs.

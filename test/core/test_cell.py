@@ -128,6 +128,35 @@ def test_a_stale_chunk_makes_the_arm_hold(cell: Cell) -> None:
     assert "not newer than its last one" in cell.holds
 
 
+def test_with_latency_the_arm_goes_on_with_the_step_before(cell: Cell) -> None:
+    """Half a step late it is half a step behind, and nothing of the way is lost."""
+    step, rest = np.array([[0.02, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]]), np.zeros((1, 7))
+    ways, told = [], []
+    try:
+        for cell.latency_s in (0.0, 0.1):
+            cell.reset(PUT_TRIAL)
+            begin = cell.measured.xyz_m
+            way = []
+            for delta in (step, step, rest, rest):
+                cell.act(cell.chunk(delta))
+                way.append(cell.measured.xyz_m[0] - begin[0])
+            ways.append(way)
+            told.append(np.concatenate([c.deltas for c in cell.executed()]))
+    finally:
+        cell.latency_s = 0.0
+    np.testing.assert_allclose(told[0], np.concatenate([step, step, rest, rest]), atol=1e-9)
+    np.testing.assert_allclose(told[1], told[0], atol=1e-9)
+    assert ways[0][0] - ways[1][0] == pytest.approx(0.01, abs=0.003)
+    assert ways[0][1] - ways[1][1] == pytest.approx(0.01, abs=0.003)
+    assert ways[1][3] == pytest.approx(ways[0][3], abs=0.001) and ways[0][3] > 0.035
+
+
+@pytest.mark.parametrize("latency_s", [-0.01, 0.2, float("nan")])
+def test_a_latency_of_a_step_time_is_refused(latency_s: float) -> None:
+    with pytest.raises(ConfigError, match=r"less than the step time of 0\.2 s"):
+        Cell(arms.wx250s(), latency_s=latency_s)
+
+
 def test_wrong_cells_and_trials_are_refused(cell: Cell) -> None:
     with pytest.raises(ConfigError, match="the tasks are for one arm, not 2"):
         Cell(arms.two_arms())

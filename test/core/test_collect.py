@@ -309,6 +309,25 @@ def test_failures_are_not_kept_unless_asked_for(
         collect(request, tmp_path / "good", 9)
 
 
+def test_decisions_that_take_time_are_demonstrated_too(quick: Path, tmp_path: Path) -> None:
+    """The same scenes and starts; the arm is further behind what it is told."""
+    collect(dataclasses.replace(QUICK, latency_s=0.15), tmp_path / "late", 2)
+    with pytest.raises(ConfigError, match=r"collected with latency_s 0\.15, not 0\.0"):
+        collect(QUICK, tmp_path / "late", 2)
+    for number in range(2):
+        on_time, slow = read(quick, number), read(tmp_path / "late", number)
+        assert slow[0].observation.state == pytest.approx(on_time[0].observation.state, abs=1e-9)
+        np.testing.assert_allclose(slow[0].action, on_time[0].action, rtol=0, atol=1e-9)
+        tools = [np.array([s[1].observation.state[f"wx250s/{i}"] for i in "xyz"])
+                 for s in (on_time, slow)]  # fmt: skip
+        latency_s = np.random.default_rng([QUICK.seed, number, 2]).uniform(0, 0.15)
+        behind = latency_s / 0.2 * np.linalg.norm(on_time[0].action[:3])
+        assert np.linalg.norm(tools[0] - tools[1]) == pytest.approx(behind, rel=0.3) != 0.0
+        executed = read(tmp_path / "late", number, labels="executed")
+        for asked, begun in zip(slow, executed, strict=True):
+            np.testing.assert_allclose(asked.action, begun.action, rtol=0, atol=1e-9)
+
+
 def test_what_does_not_fit_is_refused(quick: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="collected with seed 1, not 2"):
         collect(dataclasses.replace(QUICK, seed=2), quick, 2)
@@ -322,6 +341,8 @@ def test_what_does_not_fit_is_refused(quick: Path, tmp_path: Path) -> None:
         collect(QUICK, quick, 2)
     with pytest.raises(ConfigError, match=r"unknown camera 'back'.*; valid: 'front', 'overview'"):
         collect(dataclasses.replace(QUICK, cameras=("back",)), tmp_path / "new", 1)
+    with pytest.raises(ConfigError, match=r"less than the step time of 0\.2 s, got 0\.2 s"):
+        collect(dataclasses.replace(QUICK, latency_s=0.2), tmp_path / "new", 1)
     with pytest.raises(ConfigError, match="the tasks are for one arm, not 2"):
         collect(dataclasses.replace(QUICK, robot="aloha"), tmp_path / "new", 1)
     assert not (tmp_path / "new").exists() or not folders.episodes(tmp_path / "new")

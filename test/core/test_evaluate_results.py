@@ -116,8 +116,10 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_another_evaluation_is_never_mixed_in(tmp_path: Path) -> None:
     Results(tmp_path, RUN).close()
     Results(tmp_path, RUN | {"workers": 8, "episodes": {"seen/put": 9}}).close()  # only more of it
+    Results(tmp_path, RUN | {"latency_s": 0.0}).close()  # one of before there was such a thing
     # Through the nodes, the policy's thinking takes `speed` times as much of the robot's time.
-    for change in ({"seed": 1}, {"policy": "def"}, {"max_s": 3.0}, {"speed": 2.0}):
+    for change in ({"seed": 1}, {"policy": "def"}, {"max_s": 3.0}, {"speed": 2.0},
+                   {"latency_s": 0.1}):  # fmt: skip
         with pytest.raises(ConfigError, match=next(iter(change))):
             Results(tmp_path, RUN | change)
 

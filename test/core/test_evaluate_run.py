@@ -148,6 +148,11 @@ def test_the_command_runs_a_checkpoint_and_compares(
 ) -> None:
     argv = ["eval", str(debug_checkpoint), "--policy", "expert", "--suite", "smoke", "--max-s",
             "0.6", "--image-size", "64x48", "--videos", "0", "--out", str(tmp_path)]  # fmt: skip
+    late = ["--latency", "0.1"]
+    assert cli.main([*argv, *late]) == 0
+    assert cli.main(argv) == 2
+    assert "latency_s: 0.1 then, 0.0 now" in capsys.readouterr().err
+    argv += late
     assert cli.main(argv) == 0
     printed = capsys.readouterr().out
     assert "3 identical starts" in printed and "difference" in printed
@@ -170,6 +175,10 @@ def test_the_command_runs_a_checkpoint_and_compares(
         (["nowhere", "--suite", "smoke"], "no interface.json"),
         (["--policy", "expert", "--suite", "smoke", "--seed", "-1"], "seed must be 0 or more"),
         (["--policy", "expert", "--suite", "smoke", "--every", "2"], "--every is for"),
+        (
+            ["--policy", "expert", "--suite", "smoke", "--latency", "0.2"],
+            "less than the step time",
+        ),
         (["--compare", "a", "b", "--suite", "smoke"], "does not go with suite"),
         (["a", "--open-loop", "b", "--max-s", "3"], "does not go with max-s"),
         (["--compare", "a", "b"], "not the folder of an evaluation"),
