@@ -133,7 +133,15 @@ class DataReport:
             f"{self.source}: {self.used} of {found} steps of {len(good)} episodes are used",
             *(f"  {n} steps left out: {why}" for why, n in self.removed.items()),
         ]
-        noted = [f"  {e.name}: {r}" for e in good for r in e.removed if r.note]
+        alike: dict[str, list[str]] = {}  # one camera that is late is late in every episode
+        for episode in good:
+            for removal in episode.removed:
+                if removal.note:
+                    alike.setdefault(str(removal), []).append(episode.name)
+        noted = [
+            f"  {names[0] if len(names) == 1 else f'{len(names)} episodes'}: {what}"
+            for what, names in alike.items()
+        ]
         lines += noted[:SHOWN]
         if len(noted) > SHOWN:
             lines.append(f"  and {len(noted) - SHOWN} more")

@@ -119,6 +119,9 @@ def test_a_report_counts_and_prints() -> None:
         "1 step camera cut (12)",
     ):
         assert words in str(report)
+    assert "\n  a: 1 step camera cut (12): camera front moved\n" in str(report)
+    three = tuple(EpisodeReport(name, 20, 15, removed) for name in "abc")
+    assert "\n  3 episodes: 1 step camera cut (12): camera" in str(replace(report, episodes=three))
     assert ranges([1]) == "1"
 
 
