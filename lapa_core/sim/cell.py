@@ -41,7 +41,7 @@ class Cell:
         robot: it.
         cameras: names of the cameras that an observation shows.
         latency_s: simulated seconds from an observation to the arrival of the chunk that answers
-            it, less than a step time; the arm goes on with the step before meanwhile.
+            it, to a control period, less than a step time; the arm goes on with the step before.
     """
 
     def __init__(
