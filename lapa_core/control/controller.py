@@ -17,6 +17,7 @@ from lapa_core import description as descriptions
 from lapa_core.control import motion
 from lapa_core.control.authority import DISABLED, SOURCES, Authority, Entry, Source
 from lapa_core.control.group import ArmGroup, Commands
+from lapa_core.control.lean import Pushed
 from lapa_core.control.limits import Refusal, check_chunk
 from lapa_core.control.params import ControlParams
 from lapa_core.control.player import ChunkPlayer, Step
@@ -251,6 +252,8 @@ class ArmController:
             self._interventions[f"refused_{kind}"] += 1
             self._last_refusal = str(error)
             self._hold(str(error), now_s)
+            if isinstance(error, Pushed) and self.driver_keeps_goal:
+                return self._group.give_way(error.arms, dt_s) or None
             return None
 
     def take_executed(self) -> list[ActionChunk]:

@@ -9,11 +9,12 @@ arm that cannot go on holds alone instead.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from lapa_core.control.collision import CollisionGuard
+from lapa_core.control.collision import CollisionGuard, Positions
+from lapa_core.control.lean import Leaning
 from lapa_core.control.limits import Refusal
 from lapa_core.control.params import ControlParams
 from lapa_core.control.player import Step
@@ -25,8 +26,6 @@ from lapa_core.types import NUM_AXES, FloatArray, JointCommand
 Commands = dict[str, JointCommand]  # by arm
 # Halvings in search of the largest share of a step whose end is free: 1/32 of 5 cm is 1.6 mm.
 HALVINGS = 5
-# An arm nearer to something than commanded, by this share of the least distance, was pushed there.
-PUSHED = 0.3
 # A source may be this much faster than one full step a step time, for its jitter.
 RATE_SLACK = 1.25
 # A step of a faster source is spread over its own period and half as much again: then the next
@@ -55,6 +54,7 @@ class ArmGroup:
         self.tracks = {a.name: ArmTrack(a, arm_descriptions[a.name], params) for a in robot.arms}
         self.guard = CollisionGuard(robot, arm_descriptions)
         self.held: dict[str, str] = {}
+        self._leaning = Leaning(self.guard, self.tracks, params)
         self.interventions: Counter[str] = Counter()
         self.blocked_by = ""
         self._params = params
@@ -67,7 +67,7 @@ class ArmGroup:
     def seed(self, now_s: float) -> None:
         """Start from where the arms are; all have been seen, see `problem`."""
         for track in self.tracks.values():
-            track.seed()
+            track.seed(now_s)
         problems = {n: t.monitor.problem(now_s) for n, t in self.tracks.items()}
         self.held = {n: why for n, why in problems.items() if why}
 
@@ -104,7 +104,7 @@ class ArmGroup:
         for name in [n for n in self.held if n not in found]:
             track = self.tracks[name]
             if not (track.monitor.problem(now_s) or track.behind(now_s)):
-                track.seed()
+                track.seed(now_s)
                 del self.held[name]
         if len(self.held) == len(self.tracks):
             return "; ".join(self.held.values())
@@ -156,13 +156,17 @@ class ArmGroup:
         """
         wanted = {n: t.want(now_s, dt_s) for n, t in self.tracks.items() if n not in self.held}
         positions = self._restrained(wanted, dt_s)
-        self._check_pushed()
+        if not self._dry_run:
+            self._leaning.check(self.held, self.openings())
         openings = self._next_openings(positions, dt_s)
         commands = {}
         for name in wanted:
             track = self.tracks[name]
             if not self._dry_run and track.limit_windup(now_s):
                 self.interventions["wind_up"] += 1
+                positions[name] = self._present(name)
+            if not self._dry_run and self._leaning.limit_stray(name):
+                self.interventions["stray"] += 1
                 positions[name] = self._present(name)
             commands[name] = track.give(positions[name], openings[name], dt_s)
         return commands
@@ -174,7 +178,8 @@ class ArmGroup:
             UnsafeAction: shapes would come too near to each other, or something pushes an arm
                 out of its way.
         """
-        self._check_pushed()
+        if not self._dry_run:
+            self._leaning.check(self.held, self.openings(), moving=True)
         present = {n: self._present(n) for n in self.tracks}
         openings = self.openings()
         if found := self.guard.worsened((present, openings), (wanted, openings)):
@@ -184,6 +189,20 @@ class ArmGroup:
         for track in self.tracks.values():
             track.arrive()
         return commands
+
+    def give_way(self, arms: Collection[str], dt_s: float) -> Commands:
+        """One command that takes force from arms that lean on something, as far as a tick goes.
+
+        Towards where they are; not nearer to a shape than the least distance, not out of the
+        workspace.
+        """
+        present = {n: self._present(n) for n in self.tracks}
+        wanted = {n: self.tracks[n].yielding(dt_s) for n in arms if n not in self.held}
+        positions = self._restrained(wanted, dt_s)
+        if not self._in_boxes(present, positions):
+            return {}
+        openings = self.openings()
+        return {n: self.tracks[n].give(positions[n], openings[n], dt_s) for n in wanted}
 
     def openings(self) -> dict[str, float]:
         """Of every gripper the widest it may have now, for distances."""
@@ -245,11 +264,12 @@ class ArmGroup:
         if not blocked:
             return tries[0]
         for candidate in tries:
-            if all(
-                t.kinematics.stays_in_box(present[n], candidate[n]) for n, t in self.tracks.items()
-            ):
+            if self._in_boxes(present, candidate):
                 return candidate
         return present
+
+    def _in_boxes(self, before: Positions, after: Positions) -> bool:
+        return all(t.kinematics.stays_in_box(before[n], after[n]) for n, t in self.tracks.items())
 
     def _next_openings(self, positions: Mapping[str, FloatArray], dt_s: float) -> dict[str, float]:
         """Openings after this tick: no gripper opens into something, each closes as it likes."""
@@ -259,30 +279,6 @@ class ArmGroup:
         if wider == now or not self.guard.worsened((positions, now), (positions, wider)):
             return after
         return {n: min(after[n], now[n]) for n in after}
-
-    def _check_pushed(self) -> None:
-        """Hold when shapes are nearer than any command brought them: something is in the way.
-
-        A servo lags along its way, not beside it. An arm that leans on a thing nobody knows of
-        does leave its way, towards the table at worst.
-        """
-        measured = {n: t.monitor.position_rad for n, t in self.tracks.items()}
-        known = {n: q for n, q in measured.items() if q is not None}
-        if self._dry_run or len(known) < len(measured):
-            return
-        openings = self.openings()
-        found = self.guard.near(known, openings, 0.0)
-        if not found:
-            return
-        expected: dict[tuple[str, str], float] = {}
-        commanded = {n: self._present(n) for n in self.tracks}
-        sagging = {n: q + self.tracks[n].sag_rad for n, q in commanded.items()}
-        for positions in (commanded, sagging):
-            for close in self.guard.near(positions, openings, 0.0):
-                expected[close.pair] = min(expected.get(close.pair, 0.0), close.excess_m)
-        for close in found:
-            if close.excess_m < expected.get(close.pair, 0.0) - PUSHED * close.least_m:
-                raise Refusal("pushed", f"an arm is pushed out of its way: {close.now}")
 
     def _present(self, name: str) -> FloatArray:
         """The command in force, or where the arm is measured when it holds alone."""

@@ -169,8 +169,13 @@ class ArmKinematics:
         Checked on positions: a program in joint displacements knows the box only to first
         order, and a command that stands still is always inside.
         """
-        allowed = np.maximum(self._outside(self.fk(before_rad)), BOX_TOLERANCE_M)
-        return bool(np.all(self._outside(self.fk(after_rad)) <= allowed))
+        allowed = np.maximum(self.outside_m(self.fk(before_rad)), BOX_TOLERANCE_M)
+        return bool(np.all(self.outside_m(self.fk(after_rad)) <= allowed))
+
+    def outside_m(self, pose: Pose) -> FloatArray:
+        """(3,) how far the tool is outside the workspace box on each axis [m]."""
+        beyond: FloatArray = np.maximum(pose.xyz_m - self._box_upper, self._box_lower - pose.xyz_m)
+        return np.maximum(beyond, 0.0)
 
     def _bounds(
         self, q: FloatArray, velocity: FloatArray, dt: float, scale: float
@@ -187,11 +192,6 @@ class ArmKinematics:
         # Within one tick the approach above may still pass the limit; both bounds keep it.
         room_down, room_up = self.lower - q, self.upper - q
         return np.clip(slowest, room_down, room_up), np.clip(fastest, room_down, room_up)
-
-    def _outside(self, pose: Pose) -> FloatArray:
-        """(3,) how far the tool is outside the workspace box on each axis [m]."""
-        beyond: FloatArray = np.maximum(pose.xyz_m - self._box_upper, self._box_lower - pose.xyz_m)
-        return np.maximum(beyond, 0.0)
 
     def _aim(self, target: Pose) -> None:
         self._task.set_target(

@@ -18,6 +18,8 @@ from lapa_core.control.params import ControlParams
 from lapa_core.errors import DataError, unknown
 from lapa_core.types import FloatArray
 
+STILL_RAD = 0.004  # two ticks of a Dynamixel's encoder and a little
+
 
 def by_name(names: Sequence[str], values: FloatArray, wanted: Sequence[str]) -> FloatArray:
     """(n,) values of the wanted joints, whatever their order in the message.
@@ -44,6 +46,7 @@ class JointMonitor:
         finger: last believed position of the gripper's joint [m or rad].
         time_s: monotonic time of their arrival.
         rejected: why the newest sample was rejected, or "".
+        still_since_s: monotonic time since when the arm has not moved.
     """
 
     def __init__(
@@ -53,6 +56,8 @@ class JointMonitor:
         self.finger = 0.0
         self.time_s = -np.inf
         self.rejected = ""
+        self.still_since_s = np.inf
+        self._still_rad: FloatArray | None = None
         self._name = name
         self._kinematics = kinematics
         self._gripper_joint = gripper_joint
@@ -103,6 +108,8 @@ class JointMonitor:
         if jumped and not self._confirmed(position):
             raise DataError(f"implausible joint state: {jumped}")
         self.position_rad, self.finger, self.time_s = position, finger, now_s
+        if self._still_rad is None or np.max(np.abs(position - self._still_rad)) > STILL_RAD:
+            self._still_rad, self.still_since_s = position, now_s
         self.rejected = ""
         self._candidate, self._agreeing = None, 0
 

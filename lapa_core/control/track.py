@@ -19,10 +19,13 @@ from lapa_core.control.params import ControlParams
 from lapa_core.control.plausibility import JointMonitor
 from lapa_core.control.player import Segment
 from lapa_core.control.projection import project
+from lapa_core.control.sag import Sag
 from lapa_core.description import Description
 from lapa_core.errors import UnsafeAction
 from lapa_core.robot import Arm
 from lapa_core.types import NUM_AXES, FloatArray, JointCommand
+
+REST_S = 0.05  # an arm that has not moved for so long rests on its command
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class ArmTrack:
         target: pose the last accepted step ends at; None before the first seed.
         command_rad: (n,) last command, None before the first.
         driver_keeps_goal: whether in hold the driver goes on to the last command.
-        sag_rad: (n,) how far beside its command the arm was at the last seed.
+        sag: how far beside its commands its weight lets it rest.
         opening: last commanded opening of the gripper, None before the first enable.
     """
 
@@ -64,7 +67,7 @@ class ArmTrack:
         self.target: Pose | None = None
         self.command_rad: FloatArray | None = None
         self.opening: float | None = None
-        self.sag_rad: FloatArray = np.zeros(len(arm.joints))
+        self.sag = Sag(len(arm.joints))
         self.driver_keeps_goal = True
         self._velocity: FloatArray = np.zeros(len(arm.joints))
         self._segment: Segment | None = None
@@ -97,22 +100,24 @@ class ArmTrack:
             return command
         return np.clip(position, k.lower, k.upper)
 
-    def seed(self) -> None:
+    def seed(self, now_s: float) -> None:
         """Start anew from `origin`, at rest.
 
         The gripper's command is kept once there is one: seeded from the measured opening, the
         fingers would let go of what they squeeze.
         """
+        known = self.command_rad
         self.command_rad = origin = self.origin()
         position = self.monitor.position_rad
         assert position is not None
-        self.sag_rad = position - origin
+        if origin is known and now_s - self.monitor.still_since_s > REST_S:
+            self.sag.rested(self.kinematics.fk(origin).xyz_m, position - origin)
         self._velocity = np.zeros(len(origin))
         self._behind_since_s = None
         if self.opening is None:
             self.opening = float(np.clip(self.arm.gripper.opening(self.monitor.finger), 0.0, 1.0))
             self._opening_target = self.opening
-        self._rest(self.kinematics.fk(origin))
+        self.rest_at(self.kinematics.fk(origin))
 
     def forget(self) -> None:
         """Let the next seed take everything from what is measured, the gripper too."""
@@ -163,7 +168,12 @@ class ArmTrack:
     def rest(self, now_s: float) -> None:
         """Make the present setpoint the target: what is left of the step is not gone."""
         if self._segment is not None:
-            self._rest(self.setpoint(now_s))
+            self.rest_at(self.setpoint(now_s))
+
+    def rest_at(self, pose: Pose) -> None:
+        """Make a pose the target, to be reached at once: nothing of a step is left."""
+        self.target = pose
+        self._segment = Segment(pose, pose, 0.0, 0.0)
 
     def lag_share(self, target: Pose, now_s: float) -> float:
         """How far the setpoint is from a target, as a share of the arm's largest step."""
@@ -188,7 +198,7 @@ class ArmTrack:
         too_far = float(np.linalg.norm(ahead.xyz_m - measured.xyz_m)) > self._params.windup_m
         turned = angle_between(ahead.rotation, measured.rotation) > self._params.windup_rad
         if too_far or turned:
-            self._rest(measured)
+            self.rest_at(measured)
         return too_far or turned
 
     def want(self, now_s: float, dt_s: float) -> FloatArray:
@@ -202,6 +212,21 @@ class ArmTrack:
         return self.kinematics.step(
             self.command_rad, self._velocity, self.setpoint(now_s), dt_s, scale
         )
+
+    def yielding(self, dt_s: float) -> FloatArray:
+        """(n,) the next command [rad] towards where the tool is, kept within the workspace.
+
+        What the arm sags is not given up: it would climb down by it.
+        """
+        assert self.command_rad is not None
+        k, position = self.kinematics, self.monitor.position_rad
+        if position is None:
+            return self.command_rad
+        pose = k.fk(position - self.sag.rad)
+        inside = np.clip(pose.xyz_m, self.arm.workspace_lower_m, self.arm.workspace_upper_m)
+        to = k.reach(Pose(inside, pose.rotation), position - self.sag.rad).position_rad
+        most = k.velocity * dt_s
+        return np.asarray(self.command_rad + np.clip(to - self.command_rad, -most, most))
 
     def next_opening(self, dt_s: float) -> float:
         """The gripper's opening after the next tick, on its way to the one asked for."""
@@ -236,7 +261,7 @@ class ArmTrack:
     def arrive(self) -> None:
         """Make the commanded pose the target: a joint move takes it along."""
         assert self.command_rad is not None
-        self._rest(self.kinematics.fk(self.command_rad))
+        self.rest_at(self.kinematics.fk(self.command_rad))
 
     @property
     def widest_opening(self) -> float:
@@ -269,7 +294,3 @@ class ArmTrack:
         if measured is None or self.command_rad is None:
             return 0.0
         return float(np.max(np.abs(self.command_rad - measured)))
-
-    def _rest(self, pose: Pose) -> None:
-        self.target = pose
-        self._segment = Segment(pose, pose, 0.0, 0.0)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Whatever a policy sends, the arms touch neither table, themselves nor each other.
 
-Judged by MuJoCo's own contact list. The slow tests send ten thousand chunks and run a hundred
+Judged by MuJoCo's own contact list. The slow tests send 16 000 chunks and run a hundred
 episodes of a demonstrator who does nothing wrong; the others are the same in small.
 """
 
@@ -119,11 +119,11 @@ def test_any_chunks_do_no_harm(cell: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_thousand_series_of_any_chunks_do_no_harm(cell: str) -> None:
+def test_four_hundred_series_of_any_chunks_do_no_harm(cell: str) -> None:
     arena = Arena(robots.load(cell))
 
     @settings(
-        max_examples=100,
+        max_examples=400,
         deadline=None,
         derandomize=True,
         database=None,
@@ -136,7 +136,7 @@ def test_a_thousand_series_of_any_chunks_do_no_harm(cell: str) -> None:
         _assert_unharmed(arena)
 
     any_series()
-    assert arena.sent >= 1000
+    assert arena.sent >= 4000
 
 
 def _episode(cell: str, seed: int) -> tuple[bool, dict[str, int], list[str]]:
