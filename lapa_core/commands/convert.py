@@ -1,8 +1,9 @@
 # Copyright (c) 2026 lapa_ros contributors
 # SPDX-License-Identifier: MIT
-"""`lapa convert lapa`: the reference's released files -> a checkpoint.
+"""`lapa convert lapa` and `lwm`: the reference's released files -> a checkpoint.
 
-`lapa convert finetune-json` (its JSON of demonstrations -> jsonl and csv) is `convert_json`.
+`lapa convert finetune-json` (its JSON of demonstrations -> jsonl and csv) is `convert_json`,
+`lapa convert llama` (a Llama of Hugging Face) `convert_llama`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from lapa_core import robot
-from lapa_core.commands import convert_json
+from lapa_core.commands import convert_json, convert_llama
 from lapa_core.errors import ConfigError, unknown
 from lapa_core.model.action_tokenizer import ActionTokenizer
 from lapa_core.model.configuration import LapaConfig, VqganConfig
@@ -20,15 +21,22 @@ from lapa_core.model.interface import NUM_LATENT_CODES, UNSTATED, Interface, for
 from lapa_core.model.vocabulary import KINDS
 from lapa_core.types import AXES
 
-FORMATS = ("lapa", convert_json.FORMAT)
+LWM = "lwm"
+OWN_ARGUMENTS = {f.FORMAT: f for f in (convert_json, convert_llama)}
+FORMATS = ("lapa", LWM, *OWN_ARGUMENTS)
+NUM_CODES = 8  # of LAPA's quantiser
 BRIDGE_STEP_S = 0.2  # the rate of the data the released model saw
 
 
 def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     """Convert and say what came out."""
-    if argv[:1] == [convert_json.FORMAT]:
-        return convert_json.run(parser, argv[1:])
-    parser.epilog = f"`lapa convert {convert_json.FORMAT} --help` lists the arguments of that one."
+    if argv and argv[0] in OWN_ARGUMENTS:
+        return OWN_ARGUMENTS[argv[0]].run(parser, argv[1:])
+    parser.epilog = (
+        f"lwm: LWM-Chat-1M, which LAPA was pretrained from; its latent table and head are new. "
+        f"`lapa convert {convert_json.FORMAT} --help` and `{convert_llama.FORMAT} --help` list "
+        "the arguments of those."
+    )
     _add_arguments(parser)
     args = parser.parse_args(argv)
     if args.format not in FORMATS:
@@ -40,9 +48,11 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     )
     config = lapa.read_lapa_config(args.config) if args.config else LapaConfig()
     sizes = vqgan.read_vqgan_config(args.vqgan_config) if args.vqgan_config else VqganConfig()
+    if args.format == LWM:
+        _as_lwm(args, config)
     made_for = _interface(args, config)
     bins = ActionTokenizer.from_csv(args.bins, made_for.dimensions) if args.bins else None
-    lapa.convert(sources, args.out, config, sizes, made_for, bins)
+    lapa.convert(sources, args.out, config, sizes, made_for, bins, new_latent=args.format == LWM)
     print(f"{args.out}: {made_for.kind} checkpoint, robot {made_for.robot}")
     if made_for.kind == "action" and bins is None:
         print("without --bins its tokens cannot become actions")
@@ -68,6 +78,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _as_lwm(args: argparse.Namespace, config: LapaConfig) -> None:
+    """Refuse what means nothing for LWM, and give its sizes the latent codes it lacks."""
+    wrong = [f"--{n}" for n in ("kind", "robot", "bins") if getattr(args, n)]
+    if wrong or config.action_vocab_size:
+        raise ConfigError(f"LWM knows no actions: {' and '.join(wrong) or 'its config'} would do "
+                          "nothing; valid: lapa convert lapa")  # fmt: skip
+    config.latent_vocab_size = config.latent_vocab_size or NUM_CODES
+
+
 def _interface(args: argparse.Namespace, config: LapaConfig) -> Interface:
     kind = args.kind or ("action" if config.action_vocab_size else "latent")
     is_action = kind == "action"
@@ -76,7 +95,7 @@ def _interface(args: argparse.Namespace, config: LapaConfig) -> Interface:
     facts = {
         "kind": kind,
         "center_crop": is_action if args.center_crop is None else args.center_crop,
-        "trained": True,
+        "trained": args.format != LWM,
         "origin": f"converted from {(args.params or args.source / 'params').name}",
     }
     if not is_action:

@@ -93,6 +93,7 @@ class LapaConfig(PretrainedConfig):
         rope_theta: float = 5e7,
         max_position_embeddings: int = 8192,
         initializer_range: float = 0.02,
+        exact_angles: bool = False,
         **kwargs: Any,
     ) -> None:
         """Set the sizes.
@@ -104,7 +105,8 @@ class LapaConfig(PretrainedConfig):
         each of `vision_entries` entries of each part of a code, and then those of the marks; what
         an image token is read as is the sum of its parts' rows (decision 0063). `vision_whole`:
         image tokens see all of their pictures, also what comes later in raster order, as in a
-        prefix LM (decision 0065).
+        prefix LM (decision 0065). `exact_angles`: rotary angles are float32 in bfloat16 too, as a
+        Llama of others learnt them; LAPA's own were rounded.
         """
         self.vocab_size = vocab_size
         self.vision_vocab_size = vision_vocab_size
@@ -122,6 +124,7 @@ class LapaConfig(PretrainedConfig):
         self.rope_theta = rope_theta
         self.max_position_embeddings = max_position_embeddings
         self.initializer_range = initializer_range
+        self.exact_angles = exact_angles
         kwargs["tie_word_embeddings"] = False
         super().__init__(**kwargs)
 

@@ -33,16 +33,21 @@ def check_names(
 
 def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     """Shape of every tensor in the folder's safetensors files, from their headers."""
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        files = sorted(set(_index(index)["weight_map"].values()))
-    else:
-        files = ["model.safetensors"]
     shapes: dict[str, tuple[int, ...]] = {}
-    for name in files:
-        for tensor, entry in _header(folder / name).items():
-            shapes[tensor] = tuple(entry["shape"])
+    for file in _files(folder):
+        shapes |= {tensor: tuple(e["shape"]) for tensor, e in _header(file).items()}
     return shapes
+
+
+def files_of(folder: Path) -> dict[str, Path]:
+    """The file that each tensor of the folder is in."""
+    return {tensor: file for file in _files(folder) for tensor in _header(file)}
+
+
+def _files(folder: Path) -> list[Path]:
+    index = folder / "model.safetensors.index.json"
+    names = set(_index(index)["weight_map"].values()) if index.exists() else {"model.safetensors"}
+    return [folder / name for name in sorted(names)]
 
 
 def _header(path: Path) -> dict[str, Any]:

@@ -160,6 +160,20 @@ def polarity(robot: Robot) -> str:
     return found.pop()
 
 
+def latent(num_tokens: int, origin: str, *, trained: bool, center_crop: bool = False) -> Interface:
+    """The interface of a model of latent codes, which is made for no robot.
+
+    Args:
+        num_tokens: codes of an action.
+        origin, trained, center_crop: as of `Interface`.
+    """
+    return Interface(
+        kind="latent", robot=UNSTATED, dimensions=(), cameras=("video",), step_time_s=1.0,
+        chunk_length=1, num_tokens=num_tokens, center_crop=center_crop, trained=trained,
+        origin=origin, gripper=UNSTATED,
+    )  # fmt: skip
+
+
 def for_robot(robot: Robot, **others: Any) -> Interface:
     """The interface of a one-step action model of this robot, with its first camera."""
     return Interface(

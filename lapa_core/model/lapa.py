@@ -118,6 +118,8 @@ class LapaModel(StrictModel):
         self.model.rotary_emb = Rotary(
             config.head_dim, config.max_position_embeddings, config.rope_theta
         )
+        if config.exact_angles:
+            self.model.rotary_emb.angle_dtype = torch.float32
         width, eps = config.hidden_size, config.rms_norm_eps
         for layer in self.model.layers:
             layer.input_layernorm = RMSNorm(width, eps)

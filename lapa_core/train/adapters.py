@@ -55,7 +55,8 @@ def adapt(
     Raises:
         ConfigError: a part that the method needs is not installed, or not on this machine.
     """
-    if options.save_type == "bfloat16":  # as it will be served: see lapa_core.model.rotary
+    # As it will be served: see lapa_core.model.rotary.
+    if options.save_type == "bfloat16" and not model.config.exact_angles:
         model.model.rotary_emb.angle_dtype = torch.bfloat16
     model.requires_grad_(True)
     for name in _UNUSED[kind] + ("lm_head",) * (not words):

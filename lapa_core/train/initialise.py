@@ -16,11 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from lapa_core.errors import ConfigError
+from lapa_core.model.drawn import codebook_rows, lecun_normal
 from lapa_core.model.lapa import LapaModel
 from lapa_core.model.vqgan import Vqgan
 
-# Standard deviation of a normal distribution of width 1 cut at 2, which jax corrects for.
-_CUT_NORMAL_STD = 0.87962566103423978
 _LAYER_GAIN = 0.8  # of a unit vector through a new matrix of a narrow model
 NEW_TABLES = ("action_embed.weight", "action_head.weight")
 
@@ -100,40 +99,21 @@ def _new(name: str, shape: torch.Size, scale: float, generator: torch.Generator)
     raise ConfigError(f"the source lacks {name} of shape {tuple(shape)}, or has it in another")
 
 
-def lecun_normal(shape: torch.Size, fan_in: int, generator: torch.Generator) -> Tensor:
-    """A normal distribution of variance 1/fan_in, cut at two deviations, as jax makes it.
-
-    The reference takes the first axis of the *stored* tensor for the inputs. A table of 256 rows
-    is stored (256, D), so its fan_in is 256 and not 1; a head is stored (D, 256), turned against
-    torch's.
-    """
-    std = math.sqrt(1 / fan_in) / _CUT_NORMAL_STD
-    out = torch.empty(shape)
-    return nn.init.trunc_normal_(out, std=std, a=-2 * std, b=2 * std, generator=generator)
-
-
 @torch.no_grad()
 def vision_from_codebook(model: LapaModel, vqgan: Vqgan, seed: int = 0) -> None:
     """Start the image tokens from the codebook's vectors, for training from scratch.
 
     Codes that look alike then begin alike, which a table of random rows would have to learn code
-    by code. The vectors are centred, turned by a random orthogonal map into the model's width,
-    and scaled to `initializer_range`. Rows that are no codes (the marks after pictures) stay.
+    by code. Rows that are no codes (the marks after pictures) stay.
 
     Raises:
         ConfigError: the model's table has fewer rows than the codebook.
     """
-    entries = vqgan.codebook.weight.detach().float().cpu()
     rows, width = model.vision_embed.weight.shape
-    if len(entries) > rows:
-        raise ConfigError(f"{len(entries)} codes do not fit a vision table of {rows} rows")
-    parts = entries.split(vqgan.config.num_embeddings)  # each has its own share of the latent
-    codes = torch.block_diag(*(p - p.mean(0) for p in parts))
-    generator = torch.Generator().manual_seed(seed)
-    turn = nn.init.orthogonal_(torch.empty(width, codes.shape[1]), generator=generator)
-    spread = codes @ turn.T
-    spread *= model.config.initializer_range / spread.std().clamp(min=1e-12)
-    model.vision_embed.weight[: len(codes)] = spread.to(model.vision_embed.weight)
+    if (entries := len(vqgan.codebook.weight)) > rows:
+        raise ConfigError(f"{entries} codes do not fit a vision table of {rows} rows")
+    spread = codebook_rows(vqgan, width, model.config.initializer_range, seed)
+    model.vision_embed.weight[:entries] = spread.to(model.vision_embed.weight)
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 lapa_ros contributors
 # SPDX-License-Identifier: MIT
-"""Released LAPA files (`params`, `vqgan`, `tokenizer.model`) -> a checkpoint folder.
+"""Released LAPA or LWM files (`params`, `vqgan`, `tokenizer.model`) -> a checkpoint folder.
 
 flax stores a dense kernel as (in, out) and stacks the layers on a first axis; torch wants
 (out, in) a layer. Tensors are read, turned and written one layer at a time.
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lapa_core.errors import CheckpointError
@@ -24,6 +25,7 @@ from lapa_core.model.convert import shards, streaming, vqgan
 from lapa_core.model.convert.shards import Planned
 from lapa_core.model.convert.streaming import StoredTensor
 from lapa_core.model.convert.vqgan import read_json
+from lapa_core.model.drawn import lecun_normal
 from lapa_core.model.interface import Interface
 from lapa_core.model.lapa import LapaModel
 from lapa_core.model.strict import check_tensors
@@ -54,6 +56,7 @@ _LAYER = {
     "ffn_norm/kernel": "post_attention_layernorm.weight",
 }
 _STACK = "transformer/h/scan_decoder"
+LATENT_TABLES = ("transformer/dte/embedding", "delta_head/kernel")
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,16 @@ def convert(
     vqgan_config: VqganConfig,
     interface: Interface,
     actions: ActionTokenizer | None,
+    *,
+    new_latent: bool = False,
+    seed: int = 0,
 ) -> None:
     """Write the checkpoint folder `out`.
+
+    Args:
+        new_latent: the files know no latent codes (LWM): their table and head are drawn, as the
+            reference does when it goes on from LWM.
+        seed: of what is drawn.
 
     Raises:
         CheckpointError: a file is broken, or a tensor is missing, too much or misshapen.
@@ -105,11 +116,15 @@ def convert(
     checkpoint.check_parts(interface, lapa_config, vqgan_config, tokenizer, actions)
     tensors = streaming.index(sources.params)
     shapes = {t.name: t.shape for t in tensors.values()}
-    headers.check_names(expected(lapa_config), shapes, str(sources.params))
+    wanted = expected(lapa_config)
+    drawn = {n: wanted.pop(n) for n in LATENT_TABLES} if new_latent else {}
+    headers.check_names(wanted, shapes, str(sources.params))
     with checkpoint.staged(out) as folder, sources.params.open("rb") as file:
         lapa_config.architectures = [LapaModel.__name__]
         lapa_config.save_pretrained(folder)
-        shards.write(folder, list(_plan(file, tensors, lapa_config)))
+        plan = list(_plan(file, tensors, lapa_config))
+        plan += [_drawn(name, shape, plan[0].dtype, seed) for name, shape in drawn.items()]
+        shards.write(folder, plan)
         vqgan.convert(sources.vqgan, vqgan_config, folder / checkpoint.VQGAN)
         checkpoint.write_small_files(folder, interface, tokenizer, actions, {})
         check_tensors(LapaModel, lapa_config, folder)
@@ -154,6 +169,18 @@ def _plan(
                 turn = _half_split(config.num_attention_heads)
             stored = tensors[f"{_STACK}/{old}"]
             yield _planned(file, stored, f"model.layers.{layer}.{new}", layer, turn)
+
+
+def _drawn(old: str, shape: tuple[int, ...], dtype: str, seed: int) -> Planned:
+    """A tensor that the file lacks; its first stored axis counts as the inputs."""
+    new = _TOP[old]
+    shape_ = shape[::-1] if old.endswith("head/kernel") else shape
+    generator = torch.Generator().manual_seed(seed + LATENT_TABLES.index(old))  # not alike
+
+    def make() -> Array:
+        return shards.bits(lecun_normal(torch.Size(shape_), shape[0], generator), dtype)
+
+    return Planned(new, dtype, shape_, make)
 
 
 def _planned(

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 _ITEM_BYTES = {"BF16": 2, "F16": 2, "F32": 4}
 SHARD_BYTES = 4 * 10**9
@@ -36,6 +38,16 @@ class Planned:
     def nbytes(self) -> int:
         """Bytes in the file."""
         return math.prod(self.shape) * _ITEM_BYTES[self.dtype]
+
+
+_BITS = {"BF16": (torch.bfloat16, torch.int16), "F16": (torch.float16, torch.int16),
+         "F32": (torch.float32, torch.int32)}  # fmt: skip
+
+
+def bits(tensor: Tensor, dtype: str) -> NDArray[Any]:
+    """A tensor's numbers in a type of safetensors, as integers of its width."""
+    kind, carrier = _BITS[dtype]
+    return np.asarray(tensor.to(kind).contiguous().view(carrier).numpy())
 
 
 def write(folder: Path, tensors: Sequence[Planned], shard_bytes: int = SHARD_BYTES) -> None:

@@ -19,8 +19,8 @@ from accelerate.utils import gather_object
 from torch import nn
 
 from lapa_core.errors import CheckpointError
+from lapa_core.model import interface
 from lapa_core.model.checkpoint import DTYPES, Checkpoint
-from lapa_core.model.interface import UNSTATED, Interface
 from lapa_core.train import adapters, loop
 from lapa_core.train.curves import Panels
 from lapa_core.train.latent.feed import LatentFeed, sayable
@@ -170,12 +170,11 @@ def _ready(start: Start, corpus: Corpus, options: TrainOptions) -> Checkpoint:
     rows = int(start.lapa.config.latent_vocab_size)
     if (most := int(corpus.latent.max()) + 1) > rows:
         raise CheckpointError(f"{start.name} knows {rows} latent codes, the shards have {most}")
-    interface = Interface(
-        kind="latent", robot=UNSTATED, dimensions=(), cameras=("video",), step_time_s=1.0,
-        chunk_length=1, num_tokens=corpus.latent.shape[1], center_crop=corpus.center_crop,
-        trained=True, gripper=UNSTATED,
-        origin=f"{Path(start.name).name}, pretrained on {len(corpus)} latent actions of "
-        f"{len(corpus.clips)} clips",
-    )  # fmt: skip
+    origin = (
+        f"{Path(start.name).name}, pretrained on {len(corpus)} latent actions of "
+        f"{len(corpus.clips)} clips"
+    )
+    codes, crop = corpus.latent.shape[1], corpus.center_crop
+    made_for = interface.latent(codes, origin, trained=True, center_crop=crop)
     lapa = start.lapa.to(DTYPES[options.weights])
-    return Checkpoint(interface, lapa, start.vqgan, start.tokenizer)
+    return Checkpoint(made_for, lapa, start.vqgan, start.tokenizer)
