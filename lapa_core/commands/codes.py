@@ -40,7 +40,7 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     found = footage.read(
         args.data, args.cache or args.output.with_suffix(".frames"),
         params=StoreParams(size=laq.config.image_size, rate_hz=args.rate),
-        wanted=PairParams(gap_s=args.gap), cameras=args.cameras,
+        wanted=[PairParams(gap_s=args.gap)] * len(args.data), cameras=args.cameras,
     )  # fmt: skip
     chosen = np.linspace(0, len(found) - 1, min(MANY, len(found))).astype(np.int64)
     codes, first = [], []

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from lapa_core.train.placing import make_accelerator
 
     accelerator = make_accelerator(args.cpu)
-    sizes = {**SIZES[args.preset], "gap_s": args.gap}
+    sizes = {**SIZES[args.preset], "gap_s": footage.one_gap(args)}
     found = footage.read(args, LaqConfig(**SIZES[args.preset]).image_size, accelerator)
     standing = recipe.pretrain(
         found, args.output, options, sizes, bins=args.bins, resume=args.resume,

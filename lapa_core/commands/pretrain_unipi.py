@@ -47,7 +47,11 @@ def run(args: argparse.Namespace) -> int:
     from lapa_core.train.placing import make_accelerator
     from lapa_core.train.unipi import recipe
 
-    sizes = {"gap_s": args.gap} if args.source else {**SIZES[args.preset], "gap_s": args.gap}
+    sizes = (
+        {"gap_s": footage.one_gap(args)}
+        if args.source
+        else {**SIZES[args.preset], "gap_s": footage.one_gap(args)}
+    )
     if args.frames is not None:
         sizes["frames"] = args.frames
     config = unipi.load(args.source).config if args.source else PlannerConfig(**sizes)
@@ -75,5 +79,5 @@ def _beside(args: argparse.Namespace) -> Callable[[Path], None]:
 
     robot = robots.load(args.robot)
     camera = args.camera or robot.cameras[0].name
-    of = unipi.interface(robot, camera, args.gap, idm.load(args.idm))
+    of = unipi.interface(robot, camera, footage.one_gap(args), idm.load(args.idm))
     return partial(unipi.write_beside, of=of, inverse=args.idm)

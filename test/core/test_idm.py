@@ -57,7 +57,7 @@ def told(tmp_path: Path, count: int = 6) -> footage.Footage:
         states = np.zeros((len(places), 5))
         states[:, 0] = 0.3 * places
         kept.append(replace(made, states=states))
-    return footage.pair(kept, PairParams(gap_s=0.2, cuts=False), {})
+    return footage.pair(kept, [PairParams(gap_s=0.2, cuts=False)] * count, {})
 
 
 def test_it_learns_motions_that_it_then_tells_as_codes(tmp_path: Path) -> None:

@@ -224,7 +224,11 @@ def test_folders_with_clips_of_the_same_names_are_all_read(videos: Path, tmp_pat
     (one / "broken.mp4").write_bytes(b"no video")
     write(two / "broken.mp4", moving(15))
     found = footage.read(
-        [one, two], tmp_path / "cache", params=StoreParams(size=32), wanted=PairParams(), workers=2
+        [one, two],
+        tmp_path / "cache",
+        params=StoreParams(size=32),
+        wanted=[PairParams()] * 2,
+        workers=2,
     )
     assert sorted(len(c) for c in found.clips) == [15, 20, 25]
     assert list(found.report.refused) == [str(one / "broken.mp4")]
@@ -232,11 +236,36 @@ def test_folders_with_clips_of_the_same_names_are_all_read(videos: Path, tmp_pat
     assert not set(learn.owner.tolist()) & set(held.owner.tolist()) and len(held)
 
 
+def test_each_source_has_its_own_gap(
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Robots move in 0.6 s what people move in 2.4 s."""
+    robot, people = tmp_path / "robot", tmp_path / "robot" / "people"
+    for folder in (people, robot):
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder / f"{folder.name}.mp4", moving(60))
+    own = [PairParams(gap_s=0.6, still=0), PairParams(gap_s=2.4, still=0)]
+    found = footage.read(
+        [robot, people], tmp_path / "cache", params=StoreParams(size=32), wanted=own
+    )
+    inner = {n for n, clip in enumerate(found.sources) if clip.path.parent == people}
+    assert len(found.clips) == 3 and len(inner) == 2  # found below both, once each
+    for n, clip in enumerate(found.clips):
+        apart = np.diff(clip.times_s[found.rows[found.owner == n]]).ravel()
+        assert len(apart) and np.allclose(apart, 2.4 if n in inner else 0.6, rtol=0.25)
+    command_line = command(videos, tmp_path / "laq", "--gap", "0.6", "--gap", "2.4")
+    assert cli.main(command_line) == 2
+    assert "--gap is given 2 times for 1 DATA" in capsys.readouterr().err
+    idm = ["pretrain", "idm", str(robot), str(people), "--gap", "0.6", "--gap", "2.4"]
+    assert cli.main([*idm, "--output", str(tmp_path / "idm"), "--cpu"]) == 2
+    assert "needs one for all DATA, got 0.6, 2.4" in capsys.readouterr().err
+
+
 def test_what_has_no_pair_is_not_held_back(tmp_path: Path) -> None:
     write(tmp_path / "good.mp4", moving(20))
     write(tmp_path / "one.mp4", moving(1))
     found = footage.read(
-        [tmp_path], tmp_path / "cache", params=StoreParams(size=32), wanted=PairParams()
+        [tmp_path], tmp_path / "cache", params=StoreParams(size=32), wanted=[PairParams()]
     )
     with pytest.raises(DataError, match="one clip cannot be split"):
         found.split(0.5, 0)

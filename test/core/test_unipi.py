@@ -59,7 +59,7 @@ def told(folder: Path) -> Footage:
         path.with_suffix(".txt").write_text(f"move the square {'right' if side > 0 else 'left'}")
     return footage.read(
         [folder], folder.with_name("cache"), params=StoreParams(size=16),
-        wanted=PairParams(gap_s=0.2, cuts=False),
+        wanted=[PairParams(gap_s=0.2, cuts=False)],
     )  # fmt: skip
 
 
@@ -164,7 +164,7 @@ def test_parts_that_do_not_fit_are_named(planner: Path, tmp_path: Path) -> None:
         unipi.load(tmp_path)
     silent = footage.read(
         [write(tmp_path / "a.mp4", [picture(p) for p in np.linspace(0, 1, 9)])], tmp_path / "c",
-        params=StoreParams(size=32), wanted=PairParams(gap_s=0.2),
+        params=StoreParams(size=32), wanted=[PairParams(gap_s=0.2)],
     )  # fmt: skip
     wanted = options.resolve("debug", validation=0.0)
     with pytest.raises(DataError, match="nobody says what is done in this footage"):

@@ -107,6 +107,12 @@ def find_all(
     return [c for c in found if c not in bare], refused
 
 
+def origin(clip: Clip, paths: Sequence[Path]) -> int:
+    """Which of the paths given to `find_all` a clip was found in; of nested ones the innermost."""
+    inside = [n for n, path in enumerate(paths) if clip.path.is_relative_to(path)]
+    return max(inside, key=lambda n: len(paths[n].parts))
+
+
 def mark(clip: Clip) -> str:
     """Of a clip's files, without reading all of them: names, sizes, beginnings and ends.
 

@@ -164,7 +164,7 @@ def read(
     cache: Path,
     *,
     params: StoreParams,
-    wanted: PairParams,
+    wanted: Sequence[PairParams],
     cameras: Collection[str] = (),
     workers: int = 1,
     progress: Tell = lambda done, total: None,
@@ -174,7 +174,8 @@ def read(
     Args:
         paths: folders or files.
         cache: where the clips' files go.
-        params, wanted: how pictures are kept, and what a pair is.
+        params: how pictures are kept.
+        wanted: what a pair is, of each path.
         cameras: of bags; none: all.
         workers: processes that decode.
         progress: told clips done, and in all.
@@ -199,11 +200,17 @@ def read(
     crew.run(setup, lambda: next(queue, None), take, min(workers, max(len(found), 1)))
     there = [i for i in range(len(found)) if files[i]]
     kept = [store.load(Path(files[i])) for i in there]
-    return replace(pair(kept, wanted, refused), sources=tuple(found[i] for i in there))
+    each = [wanted[clips.origin(found[i], paths)] for i in there]
+    return replace(pair(kept, each, refused), sources=tuple(found[i] for i in there))
 
 
-def pair(kept: Sequence[Stored], wanted: PairParams, refused: dict[str, str]) -> Footage:
+def pair(kept: Sequence[Stored], wanted: Sequence[PairParams], refused: dict[str, str]) -> Footage:
     """All pairs of these clips.
+
+    Args:
+        kept: their files.
+        wanted: what a pair is, of each clip.
+        refused: what cannot be watched, and why.
 
     Raises:
         DataError: there is none.
@@ -211,8 +218,8 @@ def pair(kept: Sequence[Stored], wanted: PairParams, refused: dict[str, str]) ->
     owner, rows = [np.zeros(0, dtype=np.int64)], [np.zeros((0, 2), dtype=np.int64)]
     left: Counter[str] = Counter()
     used = 0
-    for number, clip in enumerate(kept):
-        own, gone = pairs.pairs(clip, wanted)
+    for number, (clip, params) in enumerate(zip(kept, wanted, strict=True)):
+        own, gone = pairs.pairs(clip, params)
         left += gone
         used += bool(len(own))
         owner.append(np.full(len(own), number))
