@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lapa_core.commands import export_latent
 from lapa_core.commands.telling import counted
 from lapa_core.data import labels
 from lapa_core.data.cuts import AUTHORITIES, CutParams
@@ -16,11 +17,14 @@ from lapa_core.export import lerobot, reference
 from lapa_core.export.source import open_source
 from lapa_core.recording.episode import OUTCOMES
 
-FORMATS = (lerobot.KIND, reference.KIND)
+FORMATS = (lerobot.KIND, reference.KIND, export_latent.FORMAT)
 
 
 def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     """Export, and say what was left out."""
+    if argv[:1] == [export_latent.FORMAT]:
+        return export_latent.run(parser, argv[1:])
+    parser.epilog = f"`lapa export {export_latent.FORMAT} --help`: what `lapa label` wrote."
     _add_arguments(parser)
     args = parser.parse_args(argv)
     if args.format not in FORMATS:

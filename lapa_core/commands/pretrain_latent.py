@@ -27,7 +27,13 @@ SHARED = (
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     flag, keep = parser.add_argument, argparse.BooleanOptionalAction
-    flag("shards", type=Path, nargs="+", metavar="SHARDS", help="folders of `lapa label`")
+    flag(
+        "shards",
+        type=Path,
+        nargs="+",
+        metavar="SHARDS",
+        help="folders of `lapa label`, or the reference's jsonl",
+    )
     flag("--from", dest="source", required=True, metavar="CHECKPOINT", help="checkpoint folder, "
          "such as a converted LAPA, or `scratch`")  # fmt: skip
     flag("--output", type=Path, required=True, metavar="FOLDER", help="checkpoint to be written")
@@ -89,7 +95,12 @@ def run(args: argparse.Namespace) -> int:
                               "its own; valid with --from scratch")  # fmt: skip
         start = Start.checkpoint(args.source, options.weights)
         used = Path(args.source) / VQGAN
-    if fingerprint(used) != corpus.vqgan:
+    if corpus.vqgan == shards.UNKNOWN:
+        say(f"the lines do not say whose their picture tokens are: those of {used} are meant")
+        if (most := int(corpus.vision.max())) >= start.vqgan.num_codes:
+            raise ConfigError(f"the lines have picture token {most}, {used} has "
+                              f"{start.vqgan.num_codes}")  # fmt: skip
+    elif fingerprint(used) != corpus.vqgan:
         raise ConfigError(f"the shards' picture tokens are not of the VQGAN in {used}")
     standing = recipe.pretrain(
         start, corpus, args.output, options, clean=args.clean, text_weight=args.text_weight,

@@ -1,25 +1,21 @@
 # Copyright (c) 2026 lapa_ros contributors
 # SPDX-License-Identifier: MIT
-"""Examples on disk: parquet shards, and the reference's jsonl."""
+"""Examples on disk: parquet shards."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lapa_core.data import reference_json
 from lapa_core.errors import AccessError, ConfigError, DataError
 
 if TYPE_CHECKING:  # it brings torch, which whoever reads shards does not need
     from lapa_core.label.clip import Labelled
-
-FIELDS = "[instruction],[vision],delta"
 
 
 def write(path: Path, labelled: Sequence[Labelled]) -> int:
@@ -74,24 +70,6 @@ def read(path: Path) -> list[dict[str, Any]]:
         return list(pa.parquet.read_table(path).to_pylist())
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"cannot read {path}: {error}") from None
-
-
-def jsonl(examples: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """The lines of the reference's file for latent pretraining."""
-    for example in examples:
-        name = f"{example['clip']}/{example['time_s']:.3f}"
-        yield json.dumps(
-            {
-                "id": name,
-                "image": name,
-                "vision": list(example["vision"]),
-                "instruction": reference_json.addressed(
-                    reference_json.question(example["instruction"])
-                ),
-                "delta": [str(c) for c in example["latent"]],
-                "fields": FIELDS,
-            }
-        )
 
 
 def arrow() -> ModuleType:

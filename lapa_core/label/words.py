@@ -16,6 +16,9 @@ from lapa_core.data.labels import Timeline
 from lapa_core.data.tracks import read as read_tracks
 from lapa_core.errors import ConfigError, LapaError
 
+# What is said of a clip of which nobody says anything; a prompt needs words.
+SILENT = "do something"
+
 
 def of(clip: Clip, time_s: float, listed: Mapping[str, str]) -> str:
     """What is done at a time; "" where nobody says.

@@ -24,7 +24,7 @@ from recorded import EpisodeMaker, Script, wander
 from lapa_core import cli
 from lapa_core.data import images
 from lapa_core.data.footage import clips
-from lapa_core.label import shard
+from lapa_core.label import lines, shard
 from lapa_core.model.configuration import preset
 from lapa_core.model.laq import Laq, LaqConfig, load
 from lapa_core.model.vqgan import Vqgan
@@ -174,7 +174,7 @@ def test_a_list_of_words_goes_before_all_others(
 def test_lines_of_the_reference(corpus: Path, networks: tuple[Path, Path], tmp_path: Path) -> None:
     assert cli.main(command(corpus, networks, tmp_path / "x")) == 0
     example = next(x for x in examples(tmp_path / "x") if x["clip"] == "0.mp4")
-    line = json.loads(next(iter(shard.jsonl([example]))))
+    line = json.loads(lines.line(example))
     assert line["instruction"] == (
         "<s> You are a helpful assistant. USER: What action should the robot take to "
         "`move the square` ASSISTANT:"

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from lapa_core import cli
 from lapa_core.data import images
 from lapa_core.data.footage import clips
 from lapa_core.errors import DataError
+from lapa_core.label import lines
 from lapa_core.model.checkpoint import Checkpoint
 from lapa_core.model.configuration import preset
 from lapa_core.model.laq import Laq, LaqConfig, load, rollout
@@ -87,6 +89,47 @@ def test_batches_are_the_examples_of_the_reference(labelled: Path) -> None:
     learn, held = corpus.split(0.25, 0)
     assert len(learn) + len(held) == len(corpus)
     assert not set(learn.clip.tolist()) & set(held.clip.tolist())
+
+
+def test_the_references_lines_go_out_and_come_in(
+    labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "latent.jsonl"
+    assert cli.main(["export", "latent-jsonl", str(labelled / "shards"), str(out)]) == 0
+    assert f"{out}: " in capsys.readouterr().out
+    before, after = shards.read([labelled / "shards"]), shards.read([out])
+    for name in ("said", "vision", "latent", "clip"):
+        np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+    assert after.texts == before.texts and after.clips == before.clips
+    assert after.vqgan == shards.UNKNOWN
+    assert cli.main(["export", "latent-jsonl", str(labelled / "shards"), str(out)]) == 2
+    assert "is there already" in capsys.readouterr().err
+    argv = ["pretrain", "latent", str(out), "--output", str(tmp_path / "model"), "--preset"]
+    more = ["debug", "--cpu", "--tracker", "none", "--steps", "2", *scratch(labelled)]
+    assert cli.main([*argv, *more]) == 0
+    assert "do not say whose their picture tokens are" in capsys.readouterr().err
+    line = json.loads(out.read_text().splitlines()[0])  # as theirs: numbers, and no id
+    line |= {"delta": [4, 7, 5, 4], "vision": [600] * len(line["vision"])}
+    del line["id"]
+    out.write_text(json.dumps(line) + "\n")
+    theirs = shards.read([out])
+    assert theirs.latent.tolist() == [[4, 7, 5, 4]] and theirs.codes == 8
+    assert cli.main([*argv, *more, "--validation", "0"]) == 2  # tokens of a larger VQGAN
+    assert "the lines have picture token 600" in capsys.readouterr().err
+
+
+def test_lines_that_are_no_latent_actions_are_named(tmp_path: Path) -> None:
+    good = lines.line({"clip": "a", "time_s": 0.0, "vision": [1, 2], "latent": [0, 7],
+                       "instruction": "push it"})  # fmt: skip
+    for change, words in (
+        ({"delta": ["x"]}, "line 2: delta must be whole numbers"),
+        ({"vision": None}, "line 2: vision must be whole numbers"),
+        ({"delta": [1]}, r"different numbers of codes: \[1, 2\]"),
+    ):
+        path = tmp_path / "lines.jsonl"
+        path.write_text(good + "\n" + json.dumps(json.loads(good) | change) + "\n")
+        with pytest.raises(DataError, match=words):
+            shards.read([path])
 
 
 def test_guessing_by_frequency_is_the_measure(labelled: Path) -> None:

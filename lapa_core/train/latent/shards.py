@@ -9,7 +9,7 @@ fit. Imports no torch.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from lapa_core.data.footage.split import held_back
 from lapa_core.errors import DataError
-from lapa_core.label import shard
+from lapa_core.label import lines, shard
 from lapa_core.label.plan import read_manifest
+from lapa_core.label.words import SILENT
 
-# What is said of a clip of which nobody says anything; a prompt needs words.
-SILENT = "do something"
+UNKNOWN = ""  # what the reference's jsonl does not say
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Corpus:
         latent: (n, N).
         clips: names of the clips.
         clip: (n,) which of them.
-        vqgan: fingerprint of the VQGAN whose tokens these are; of several corpora one.
+        vqgan: fingerprint of the VQGAN whose tokens these are, or `UNKNOWN`; of several one.
         center_crop: whether pictures were cropped before.
         codes: different codes of each place of an action.
         silent: examples without words, which say `SILENT`.
@@ -85,11 +85,11 @@ class Corpus:
 
 
 def read(folders: Sequence[Path]) -> Corpus:
-    """All shards of some folders.
+    """All shards of some folders, or the reference's jsonl.
 
     Raises:
-        DataError: a shard cannot be read or is missing, there is no example, or the folders are
-            of different image tokenizers or latent actions.
+        DataError: a shard cannot be read or is missing, there is no example, the examples are
+            not alike, or the folders are of different image tokenizers or latent actions.
     """
     texts: dict[str, int] = {}
     clips: dict[str, int] = {}
@@ -97,30 +97,60 @@ def read(folders: Sequence[Path]) -> Corpus:
     silent = 0
     for folder in folders:
         facts.append(_manifest(folder))
-        for file in sorted(folder.glob("shard-*.parquet")):
-            for example in shard.read(file):
-                silent += not example["instruction"].strip()
-                words = example["instruction"].strip() or SILENT
-                said.append(texts.setdefault(words, len(texts)))
-                name = f"{folder.name}/{example['clip']}" if len(folders) > 1 else example["clip"]
-                clip.append(clips.setdefault(name, len(clips)))
-                vision.append(np.array(example["vision"], dtype=np.int64))
-                latent.append(np.array(example["latent"], dtype=np.int64))
+        for example in _examples(folder):
+            silent += not example["instruction"].strip()
+            words = example["instruction"].strip() or SILENT
+            said.append(texts.setdefault(words, len(texts)))
+            name = f"{folder.name}/{example['clip']}" if len(folders) > 1 else example["clip"]
+            clip.append(clips.setdefault(name, len(clips)))
+            vision.append(np.array(example["vision"], dtype=np.int64))
+            latent.append(np.array(example["latent"], dtype=np.int64))
     if not said:
         raise DataError(f"no example in {', '.join(map(str, folders))}")
+    for what, rows in (("picture tokens", vision), ("codes", latent)):
+        if len(counts := {len(row) for row in rows}) > 1:
+            raise DataError(f"examples have different numbers of {what}: {sorted(counts)}")
     for what, key in (("image tokenizers", "vqgan"), ("latent actions", "laq"),
                       ("crops", "center_crop")):  # fmt: skip
-        if len({f[key] for f in facts}) > 1:
+        if len({f[key] for f in facts} - {UNKNOWN}) > 1:
             raise DataError(f"{', '.join(map(str, folders))} are of different {what}")
     return Corpus(
         tuple(texts), np.array(said), np.stack(vision), np.stack(latent), tuple(clips),
-        np.array(clip), str(facts[0]["vqgan"]), bool(facts[0]["center_crop"]),
-        int(str(facts[0]["codes"])), silent,
+        np.array(clip), *_common(facts, latent), silent,
     )  # fmt: skip
+
+
+def files(folder: Path) -> list[Path]:
+    """The shards of a folder.
+
+    Raises:
+        DataError: it is none, or lacks some.
+    """
+    count = len(_manifest(folder)["shards"])
+    return [folder / f"shard-{i:05d}.parquet" for i in range(count)]
+
+
+def _common(
+    facts: Sequence[Mapping[str, Any]], latent: Sequence[NDArray[np.int64]]
+) -> tuple[str, bool, int]:
+    """VQGAN, crop and number of codes, as far as one of the folders says."""
+    known = {k: v for f in facts for k, v in f.items() if v != UNKNOWN}
+    codes = int(known.get("codes", max(int(row.max()) for row in latent) + 1))
+    return str(known.get("vqgan", UNKNOWN)), bool(known.get("center_crop", False)), codes
+
+
+def _examples(folder: Path) -> Iterator[dict[str, Any]]:
+    if folder.suffix == lines.SUFFIX:
+        yield from lines.read(folder)
+        return
+    for file in sorted(folder.glob("shard-*.parquet")):
+        yield from shard.read(file)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
     """What a folder of shards is, all of which are there."""
+    if folder.suffix == lines.SUFFIX:
+        return dict.fromkeys(("vqgan", "laq", "center_crop", "codes"), UNKNOWN)
     known = read_manifest(folder)
     wanted = [f"shard-{i:05d}.parquet" for i in range(len(known["shards"]))]
     if missing := [name for name in wanted if not (folder / name).is_file()]:
