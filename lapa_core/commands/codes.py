@@ -29,11 +29,12 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     add("--cameras", nargs="+", default=[], metavar="NAME", help="of bags; default: all")
     add("--rate", type=float, default=0.0, metavar="HZ", help="of folders of frames")
     add("--cache", type=Path, help="where the frames are kept; default: beside the picture")
+    add("--arrows", action="store_true", help="draw where things go, by optical flow")
     args = parser.parse_args(argv)
     import torch
 
     from lapa_core.model.laq import load
-    from lapa_core.model.laq.rollout import effects
+    from lapa_core.model.laq.rollout import effects, picture, pixels
     from lapa_core.train.laq import check, footage
 
     laq = load(args.laq).eval()
@@ -57,7 +58,7 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     few = [first[i] for i in np.linspace(0, len(first) - 1, min(FEW, len(first))).astype(int)]
     change, drawn = effects(laq, few, usual)
     shares = np.stack([np.bincount(row, minlength=size) / len(seen) for row in seen.T])
-    _draw(args.output, change, drawn, shares)
+    _draw(args.output, change, drawn, shares, picture(pixels(laq, few[:1])[0]), args.arrows)
     for place, row in enumerate(shares):
         print(f"place {place}: " + "  ".join(f"{k}: {100 * s:.0f} %" for k, s in enumerate(row)))
     used = check.of_codes(seen, size)
@@ -67,10 +68,27 @@ def run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     return 0
 
 
-def _draw(path: Path, change: FloatArray, drawn: ImageArray, shares: FloatArray) -> None:
-    """A column a code, two rows a place: what is drawn, and what it changes."""
+def _draw(
+    path: Path,
+    change: FloatArray,
+    drawn: ImageArray,
+    shares: FloatArray,
+    first: ImageArray,
+    arrows: bool,
+) -> None:
+    """A column a code, two rows a place: what is drawn, and what it changes.
+
+    Args:
+        path: picture to be written.
+        change, drawn: as of `effects`.
+        shares: (places, codes) of the pairs.
+        first: the frame that `drawn` goes on from.
+        arrows: whether to draw where things go from it.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+
+    from lapa_core.model.laq.rollout import arrows as flow
 
     places, size = change.shape[:2]
     figure = Figure(figsize=(1.4 * size, 2.9 * places))
@@ -80,6 +98,9 @@ def _draw(path: Path, change: FloatArray, drawn: ImageArray, shares: FloatArray)
         for code in range(size):
             top, below = axes[2 * place, code], axes[2 * place + 1, code]
             top.imshow(drawn[place, code])
+            if arrows and len(found := flow(first, drawn[place, code])):
+                top.quiver(*found.T, angles="xy", scale_units="xy", scale=0.5, color="yellow",
+                           width=0.012)  # fmt: skip
             below.imshow(change[place, code], cmap="RdBu", vmin=-RANGE, vmax=RANGE)
             top.set_title(f"{place}: {code} ({100 * shares[place, code]:.0f} %)", fontsize=7)
             for each in (top, below):

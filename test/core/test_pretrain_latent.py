@@ -217,6 +217,7 @@ def test_codes_are_drawn_and_counted(
 ) -> None:
     out = tmp_path / "codes.png"
     argv = ["codes", str(labelled / "laq"), str(labelled / "videos"), "--output", str(out)]
+    argv.append("--arrows")
     assert cli.main(argv) == 0
     shown = capsys.readouterr().out
     assert shown.count("place ") == 4 and "used and worth" in shown
@@ -267,3 +268,16 @@ def test_what_does_not_fit_is_refused(
     (lacking / "shard-00001.parquet").write_bytes(b"PAR1nothing")
     with pytest.raises(DataError, match="cannot read"):
         shards.read([lacking])
+
+
+def test_arrows_point_where_things_go() -> None:
+    texture = np.random.default_rng(0).integers(0, 255, (24, 24, 3), dtype=np.uint8)
+    texture = cv2.resize(texture, (96, 96), interpolation=cv2.INTER_CUBIC)
+    before = np.zeros((256, 256, 3), np.uint8)
+    after = before.copy()
+    before[80:176, 60:156], after[80:176, 66:162] = texture, texture  # six to the right
+    found = rollout.arrows(before, after)
+    inside = (abs(found[:, 0] - 110) < 30) & (abs(found[:, 1] - 128) < 30)
+    assert inside.sum() >= 4
+    np.testing.assert_allclose(np.median(found[inside, 2:], axis=0), [6, 0], atol=1)
+    assert not len(rollout.arrows(before, before))

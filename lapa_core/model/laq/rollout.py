@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from lapa_core.errors import ConfigError
 from lapa_core.model.laq.laq import Laq
 from lapa_core.types import FloatArray, ImageArray
 
+ARROWS = 12
 Chooses = Callable[[ImageArray], NDArray[np.int64]]  # (S, S, 3) -> (N,) a latent action
 
 
@@ -89,3 +91,24 @@ def effects(
             change[place, code] = 255.0 * (found - normal).mean(dim=(0, 1)).cpu().numpy()
             drawn[place, code] = picture(found[0])
     return change, drawn
+
+
+def arrows(before: ImageArray, after: ImageArray) -> FloatArray:
+    """Where what is seen goes: optical flow on a grid of `ARROWS` a side (Farneback 2003).
+
+    Args:
+        before, after: (S, S, 3) RGB.
+
+    Returns:
+        (m, 4) x, y, dx, dy [px] of those that go a pixel and more.
+    """
+    grey = [cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in (before, after)]
+    window = max(len(before) // 8, 5)
+    flow = cv2.calcOpticalFlowFarneback(
+        grey[0], grey[1], None, 0.5, 3, window, 3, 5, 1.2, cv2.OPTFLOW_FARNEBACK_GAUSSIAN
+    )
+    places = ((np.arange(ARROWS) + 0.5) * len(before) / ARROWS).astype(int)
+    rows, columns = np.meshgrid(places, places, indexing="ij")
+    moved = flow[rows, columns].reshape(-1, 2)
+    found = np.column_stack([columns.ravel(), rows.ravel(), moved])
+    return np.asarray(found[np.hypot(*moved.T) >= 1.0], dtype=np.float64)
