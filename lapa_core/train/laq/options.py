@@ -42,6 +42,8 @@ class LaqOptions:
                                        "changes, and by how much", least=0, below=1)  # fmt: skip
     motion_weight: float = option(0.0, "weight of telling from the codes what the arm did, of "
                                        "pairs whose recording says it", least=0)  # fmt: skip
+    view_weight: float = option(0.0, "weight of drawing, from a pair's codes, what another camera "
+                                     "of the same recording saw then", least=0)  # fmt: skip
     dead_share: float = option(0.25, "steady: a code used for less of its fair share of a place's "
                                "pairs is dead", least=0, below=1)  # fmt: skip
 
@@ -51,13 +53,16 @@ class LaqOptions:
             check(each.name, getattr(self, each.name), each.metadata)
 
 
+LATER = ("change_weight", "motion_weight", "view_weight")
+
+
 def told(codes: LaqOptions) -> dict[str, Any]:
     """For the facts of a run; what came later is left out where it is off.
 
     So a run that was begun before can be gone on with.
     """
     found = asdict(codes)
-    return {k: v for k, v in found.items() if v or k not in ("change_weight", "motion_weight")}
+    return {k: v for k, v in found.items() if v or k not in LATER}
 
 
 # What the reference has, and models of one's own need not: see `LaqConfig`.

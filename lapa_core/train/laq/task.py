@@ -18,7 +18,7 @@ from lapa_core.data.footage import moves
 from lapa_core.errors import ConfigError
 from lapa_core.model.laq import Laq
 from lapa_core.train.curves import Panels
-from lapa_core.train.laq import check
+from lapa_core.train.laq import check, views
 from lapa_core.train.laq.codebook import AsReference, Keeper, Steady
 from lapa_core.train.laq.footage import Footage
 from lapa_core.train.laq.options import STEADY, LaqOptions
@@ -60,6 +60,7 @@ class LearnChanges(PairTask):
     ) -> None:
         super().__init__(learn, held, output, options, accelerator, facts)
         self._scale = _scale(learn) if codes.motion_weight else None
+        self._views = _views(learn) if codes.view_weight else None
         numbers = 0 if self._scale is None else len(self._scale[0])
         self.trainee = Trainee(model.to(accelerator.device), codes, numbers)
         self.keeper: Keeper
@@ -78,7 +79,13 @@ class LearnChanges(PairTask):
         """A process' part of batch `number`."""
         chosen = self._drawn(number, rank, world)
         seed = np.random.default_rng([self.options.seed, number, rank]).integers(2**62)
-        return self._examples(self._learn, chosen, torch.Generator().manual_seed(int(seed)))
+        found = self._examples(self._learn, chosen, torch.Generator().manual_seed(int(seed)))
+        if self._views is not None:
+            other = self._views[chosen]
+            found.known = torch.from_numpy(other >= 0)
+            # Where there is none, its own picture stands there, and is not looked at.
+            found.others = pictures(self._learn, np.where(other < 0, chosen, other))
+        return found
 
     def _examples(
         self, footage: Footage, chosen: NDArray[np.int64], chance: torch.Generator
@@ -145,6 +152,19 @@ class LearnChanges(PairTask):
         """Take that back."""
         self.keeper.load(tensors)
         self.trainee.ready = self.keeper.ready
+
+
+def _views(footage: Footage) -> NDArray[np.int64]:
+    """As of `views.of_others`.
+
+    Raises:
+        ConfigError: no pair was seen by two cameras.
+    """
+    found = views.of_others(footage)
+    if not (found >= 0).any():
+        raise ConfigError("view_weight needs bags in which several cameras saw the same; these "
+                          "have none: use 0")  # fmt: skip
+    return found
 
 
 def _scale(footage: Footage) -> tuple[FloatArray, FloatArray]:

@@ -25,22 +25,27 @@ class PairBatch:
         lengths: (B,) codes of each.
         moves: (B, m) what the arm did, each of a mean of 0 and a spread of 1; NaN where nobody
             says, and (B, 0) where it is not asked for.
+        others: (B, 3, 2, S, S) uint8 what another camera saw then; None where it is not asked for.
+        known: (B,) bool of which of them there is one.
     """
 
     frames: Tensor
     noise: Tensor
     lengths: Tensor
     moves: Tensor
+    others: Tensor | None = None
+    known: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.frames)
 
     def to(self, device: torch.device, non_blocking: bool = False) -> PairBatch:
         """The same on another device."""
-        frames, noise, moves = (
-            t.to(device, non_blocking=non_blocking) for t in (self.frames, self.noise, self.moves)
+        frames, noise, moves, others, known = (
+            t if t is None else t.to(device, non_blocking=non_blocking)
+            for t in (self.frames, self.noise, self.moves, self.others, self.known)
         )
-        return PairBatch(frames, noise, self.lengths, moves)
+        return PairBatch(frames, noise, self.lengths, moves, others, known)
 
 
 class Trainee(nn.Module):
@@ -69,7 +74,8 @@ class Trainee(nn.Module):
         first, change = model.compare(frames)
         with torch.autocast(frames.device.type, enabled=False):
             told, codes, far = self._quantise(change.float(), batch.noise)
-        drawn = model.redraw(frames[:, :, 0], first, model.quantiser.context(told))
+        context = model.quantiser.context(told)
+        drawn = model.redraw(frames[:, :, 0], first, context)
         error = drawing_error(drawn.float(), frames, self._options.change_weight)
         if self.training:
             self.seen.append((change.detach().float(), codes))
@@ -81,8 +87,23 @@ class Trainee(nn.Module):
             motion = self._motion_error(told, batch.moves)
             total = total + self._options.motion_weight * motion
             parts["motion"] = motion.detach()
+        if batch.others is not None:
+            seen = self._view_error(batch, context)
+            total = total + self._options.view_weight * seen
+            parts["view"] = seen.detach()
         self.revived = 0
         return Losses(total, parts, nothing, nothing)
+
+    def _view_error(self, batch: PairBatch, context: Tensor) -> Tensor:
+        """Of drawing another camera's second frame from its first and these codes."""
+        assert batch.others is not None and batch.known is not None
+        if not batch.known.any():
+            return context.sum() * 0.0
+        frames = batch.others[batch.known].float() / 255.0
+        before = frames[:, :, 0]
+        patches = self.model.patches(before.unsqueeze(2))
+        drawn = self.model.redraw(before, patches, context[batch.known])
+        return drawing_error(drawn.float(), frames, self._options.change_weight)
 
     def _motion_error(self, told: Tensor, moves: Tensor) -> Tensor:
         """Huber's, of the pairs of which somebody says what was done; of none it is 0."""
