@@ -315,7 +315,7 @@ class ArmController:
                 self._hold(problem, now_s)
                 return
             self._group.seed(now_s)
-        told = self._group.begin(step, now_s)
+        told = self._group.steps.begin(step, now_s)
         self._authority.take(step.source, now_s)
         self._steps += 1
         self._executed.append(step.executed(told, self.robot.dimensions, self.robot.base_frame))

@@ -1,36 +1,23 @@
 # Copyright (c) 2026 lapa_ros contributors
 # SPDX-License-Identifier: MIT
-"""All arms of one robot under control together: steps, moves and collisions.
-
-A step is taken by every arm or by none, one share of it by all. Where the parameters say so, an
-arm that cannot go on holds alone instead.
-"""
+"""All arms of one robot under control together: commands, moves, collisions, and who holds."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
 
-import numpy as np
-
 from lapa_core.control.collision import CollisionGuard, Positions
-from lapa_core.control.lean import Leaning
+from lapa_core.control.lean import Leaning, yielding
 from lapa_core.control.limits import Refusal
 from lapa_core.control.params import ControlParams
-from lapa_core.control.player import Step
-from lapa_core.control.track import ArmTrack, Plan
+from lapa_core.control.steps import Steps
+from lapa_core.control.track import ArmTrack
 from lapa_core.description import Description
 from lapa_core.robot import Robot
-from lapa_core.types import NUM_AXES, FloatArray, JointCommand
+from lapa_core.types import FloatArray, JointCommand
 
 Commands = dict[str, JointCommand]  # by arm
-# Halvings in search of the largest share of a step whose end is free: 1/32 of 5 cm is 1.6 mm.
-HALVINGS = 5
-# A source may be this much faster than one full step a step time, for its jitter.
-RATE_SLACK = 1.25
-# A step of a faster source is spread over its own period and half as much again: then the next
-# one comes before the tool has stopped, and the tool is not a whole step time behind.
-SPREAD = 1.5
 
 
 class ArmGroup:
@@ -42,6 +29,7 @@ class ArmGroup:
         held: arm -> why it holds while the others go on; empty when arms hold together.
         interventions: count by kind of what was clamped, shortened or held here.
         blocked_by: what stands in the way of the command now, or "".
+        steps: takes the sources' steps.
     """
 
     def __init__(
@@ -57,19 +45,20 @@ class ArmGroup:
         self._leaning = Leaning(self.guard, self.tracks, params)
         self.interventions: Counter[str] = Counter()
         self.blocked_by = ""
-        self._params = params
         self._dry_run = dry_run
-        self._step_time_s = robot.step_time_s
-        self._last_begin_s = -np.inf
-        self._last_source = ""
         self._together = params.arms_hold_together or len(self.tracks) == 1
+        self.steps = Steps(
+            self.tracks, self.guard, self.held, self.interventions, self._together,
+            robot.step_time_s,
+        )  # fmt: skip
 
     def seed(self, now_s: float) -> None:
         """Start from where the arms are; all have been seen, see `problem`."""
         for track in self.tracks.values():
             track.seed(now_s)
         problems = {n: t.monitor.problem(now_s) for n, t in self.tracks.items()}
-        self.held = {n: why for n, why in problems.items() if why}
+        self.held.clear()
+        self.held.update({n: why for n, why in problems.items() if why})
 
     def problem(self, now_s: float) -> str:
         """Why no arm may move on its joint states, or "".
@@ -110,43 +99,6 @@ class ArmGroup:
             return "; ".join(self.held.values())
         return ""
 
-    def begin(self, step: Step, now_s: float) -> FloatArray:
-        """Take a due step; returns the (d,) delta that it comes to.
-
-        Raises:
-            Refusal: an arm cannot take it; none has then changed its target.
-        """
-        rate, period_s = 1.0, np.inf
-        if step.source == self._last_source:
-            period_s = now_s - self._last_begin_s
-            rate = min(1.0, RATE_SLACK * period_s / self._step_time_s)
-        elif self._last_source:
-            # Who takes over starts from where the arm is, not from where the other's step was to
-            # end: else the arm would go on there, and two full steps would add up.
-            for track in self.tracks.values():
-                track.rest(now_s)
-        # Neither may a step that is to be over sooner go as far as a whole one.
-        rate = min(rate, RATE_SLACK * step.duration_s / self._step_time_s)
-        rows = dict(zip(self.tracks, step.delta.reshape(len(self.tracks), NUM_AXES), strict=True))
-        plans = self._free_plans(rows, rate)
-        duration_s = self._duration_s(step, plans, period_s, now_s)
-        for name, plan in plans.items():
-            self.tracks[name].take(plan, now_s, duration_s)
-            self.interventions.update(plan.interventions)
-        self._last_begin_s, self._last_source = now_s, step.source
-        return np.concatenate([p.executed for p in plans.values()])
-
-    def _duration_s(
-        self, step: Step, plans: Mapping[str, Plan], period_s: float, now_s: float
-    ) -> float:
-        """Time to spread a step over: its own, or less where its source is faster than that.
-
-        What is left of the steps before goes along, so the time is never so short that an arm
-        would go faster than a full step in a step time.
-        """
-        lag = max(t.lag_share(plans[n].target, now_s) for n, t in self.tracks.items())
-        return min(step.duration_s, max(SPREAD * period_s, lag * self._step_time_s))
-
     def follow(self, now_s: float, dt_s: float) -> Commands:
         """The commands of this tick towards the arms' setpoints.
 
@@ -164,10 +116,10 @@ class ArmGroup:
             track = self.tracks[name]
             if not self._dry_run and track.limit_windup(now_s):
                 self.interventions["wind_up"] += 1
-                positions[name] = self._present(name)
+                positions[name] = track.present()
             if not self._dry_run and self._leaning.limit_stray(name):
                 self.interventions["stray"] += 1
-                positions[name] = self._present(name)
+                positions[name] = track.present()
             commands[name] = track.give(positions[name], openings[name], dt_s)
         return commands
 
@@ -180,7 +132,7 @@ class ArmGroup:
         """
         if not self._dry_run:
             self._leaning.check(self.held, self.openings(), moving=True)
-        present = {n: self._present(n) for n in self.tracks}
+        present = {n: self.tracks[n].present(n in self.held) for n in self.tracks}
         openings = self.openings()
         if found := self.guard.worsened((present, openings), (wanted, openings)):
             raise Refusal("collision", f"the way is blocked: {found}")
@@ -196,8 +148,8 @@ class ArmGroup:
         Towards where they are; not nearer to a shape than the least distance, not out of the
         workspace.
         """
-        present = {n: self._present(n) for n in self.tracks}
-        wanted = {n: self.tracks[n].yielding(dt_s) for n in arms if n not in self.held}
+        present = {n: self.tracks[n].present(n in self.held) for n in self.tracks}
+        wanted = {n: yielding(self.tracks[n], dt_s) for n in arms if n not in self.held}
         positions = self._restrained(wanted, dt_s)
         if not self._in_boxes(present, positions):
             return {}
@@ -212,48 +164,9 @@ class ArmGroup:
         behind = "" if self._dry_run else track.behind(now_s)
         return track.monitor.problem(now_s) or behind
 
-    def _free_plans(self, rows: Mapping[str, FloatArray], rate: float) -> dict[str, Plan]:
-        """Plans for the largest share of the step whose end is free of collisions."""
-        whole = {n: self._plan(n, row, rate) for n, row in rows.items()}
-        if self._free(whole):
-            return whole
-        self.interventions["collision"] += 1
-        best = {n: self._plan(n, row, rate, 0.0) for n, row in rows.items()}
-        if not self._free(best):  # opening a gripper alone brings its fingers too near
-            return {n: t.stay() for n, t in self.tracks.items()}
-        low, high = 0.0, 1.0
-        for _ in range(HALVINGS):
-            middle = 0.5 * (low + high)
-            plans = {n: self._plan(n, row, rate, middle) for n, row in rows.items()}
-            if self._free(plans):
-                low, best = middle, plans
-            else:
-                high = middle
-        return best
-
-    def _free(self, plans: Mapping[str, Plan]) -> bool:
-        """Whether no shapes are too near at the ends of the plans, unless they are so now."""
-        present = {n: self._present(n) for n in self.tracks}
-        ends = {n: present[n] if n in self.held else p.position_rad for n, p in plans.items()}
-        now = self.openings()
-        then = {n: max(opening, plans[n].opening) for n, opening in now.items()}
-        return self.guard.worsened((present, now), (ends, then)) is None
-
-    def _plan(self, name: str, row: FloatArray, rate: float, share: float = 1.0) -> Plan:
-        track = self.tracks[name]
-        if name in self.held:
-            return track.stay()
-        try:
-            return track.plan(row, rate, share)
-        except Refusal as error:
-            if self._together:
-                raise
-            self.interventions[f"refused_{error.kind}"] += share == 1.0
-            return track.stay()
-
     def _restrained(self, wanted: Mapping[str, FloatArray], dt_s: float) -> dict[str, FloatArray]:
         """The commands nearest to `wanted` that collide with nothing, boxes kept."""
-        present = {n: self._present(n) for n in self.tracks}
+        present = {n: self.tracks[n].present(n in self.held) for n in self.tracks}
         tries = self.guard.restrain(
             present, {**present, **wanted}, self.openings(), dt_s, fixed=self.held
         )
@@ -279,12 +192,3 @@ class ArmGroup:
         if wider == now or not self.guard.worsened((positions, now), (positions, wider)):
             return after
         return {n: min(after[n], now[n]) for n in after}
-
-    def _present(self, name: str) -> FloatArray:
-        """The command in force, or where the arm is measured when it holds alone."""
-        track = self.tracks[name]
-        measured = track.monitor.position_rad
-        if name in self.held and measured is not None:
-            return np.clip(measured, track.kinematics.lower, track.kinematics.upper)
-        assert track.command_rad is not None
-        return track.command_rad

@@ -120,7 +120,7 @@ class Leaning:
         if not found:
             return
         expected: dict[tuple[str, str], float] = {}
-        commanded = {n: known[n] if n in held else _command(t) for n, t in tracks.items()}
+        commanded = {n: known[n] if n in held else t.present() for n, t in tracks.items()}
         sagging = {n: q + tracks[n].sag.rad for n, q in commanded.items()}
         for positions in (commanded, sagging):
             for close in self._guard.near(positions, openings, 0.0):
@@ -131,6 +131,16 @@ class Leaning:
                 raise Pushed("pushed", f"an arm is pushed out of its way: {close.now}", arms)
 
 
-def _command(track: ArmTrack) -> FloatArray:
-    assert track.command_rad is not None
-    return track.command_rad
+def yielding(track: ArmTrack, dt_s: float) -> FloatArray:
+    """(n,) the next command [rad] towards where the tool is, kept within the workspace.
+
+    As far as the joints go in a tick. What the arm sags is kept: it would climb down by it.
+    """
+    k, now, measured = track.kinematics, track.present(), track.monitor.position_rad
+    if measured is None:
+        return now
+    there = measured - track.sag.rad
+    pose = k.fk(there)
+    inside = np.clip(pose.xyz_m, track.arm.workspace_lower_m, track.arm.workspace_upper_m)
+    way = k.reach(Pose(inside, pose.rotation), there).position_rad - now
+    return np.asarray(now + np.clip(way, -k.velocity * dt_s, k.velocity * dt_s))

@@ -100,6 +100,14 @@ class ArmTrack:
             return command
         return np.clip(position, k.lower, k.upper)
 
+    def present(self, alone: bool = False) -> FloatArray:
+        """(n,) the command in force, or where the arm is measured when it holds alone."""
+        measured, k = self.monitor.position_rad, self.kinematics
+        if alone and measured is not None:
+            return np.asarray(np.clip(measured, k.lower, k.upper))
+        assert self.command_rad is not None
+        return self.command_rad
+
     def seed(self, now_s: float) -> None:
         """Start anew from `origin`, at rest.
 
@@ -212,21 +220,6 @@ class ArmTrack:
         return self.kinematics.step(
             self.command_rad, self._velocity, self.setpoint(now_s), dt_s, scale
         )
-
-    def yielding(self, dt_s: float) -> FloatArray:
-        """(n,) the next command [rad] towards where the tool is, kept within the workspace.
-
-        What the arm sags is not given up: it would climb down by it.
-        """
-        assert self.command_rad is not None
-        k, position = self.kinematics, self.monitor.position_rad
-        if position is None:
-            return self.command_rad
-        pose = k.fk(position - self.sag.rad)
-        inside = np.clip(pose.xyz_m, self.arm.workspace_lower_m, self.arm.workspace_upper_m)
-        to = k.reach(Pose(inside, pose.rotation), position - self.sag.rad).position_rad
-        most = k.velocity * dt_s
-        return np.asarray(self.command_rad + np.clip(to - self.command_rad, -most, most))
 
     def next_opening(self, dt_s: float) -> float:
         """The gripper's opening after the next tick, on its way to the one asked for."""
