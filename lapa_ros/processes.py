@@ -149,7 +149,7 @@ def end_with_starter() -> None:
     except ProcessLookupError:
         end()
         return
-    except OSError:
+    except (OSError, ValueError):  # the latter: what stands there is no process
         return
 
     def wait() -> None:

@@ -4,6 +4,8 @@
 #   runs/codes.sh FOLDER VIDEO [SIZE]   VIDEO: as of lapa pretrain laq, such as the demonstrations of
 #                                       runs/micro.sh; SIZE: gpu (default), cpu (two cores, some
 #                                       10 minutes a seed and recipe) or debug (by the tests)
+# Then, with the first seed, ours with each of OPTIONS (NAME=VALUE of lapa pretrain laq; default those
+# that help others; motion-weight needs our recorder's bags, view-weight such with several cameras).
 # Every training goes on where it stopped. The table is left in FOLDER/codes.md.
 set -eu
 cd "$(dirname "$0")/.."
@@ -12,6 +14,7 @@ video=${2:?videos, bags or folders of frames}
 python=${PYTHON:-.venv/bin/python}
 export PYTHONPATH=.
 seeds="1 2 3 4 5"
+options=${OPTIONS-"change-weight=0.5 motion-weight=0.1"}
 case ${3:-gpu} in
 gpu) common="--preset micro --steps 20000 --batch 128 --workers 12" ;;
 cpu) common="--preset micro --steps ${STEPS:-1500} --validate-every 500 --workers 2 --threads 2" ;;
@@ -26,13 +29,23 @@ debug)
 esac
 mkdir -p "$work"
 set --
+# train NAME SEED ARGUMENTS: a quantiser in FOLDER/NAME-SEED.
+train() {
+    name=$1-$2 seed=$2
+    shift 2
+    echo "== $(date -u '+%H:%M:%S') $name"
+    "$python" -m lapa_core.cli pretrain laq "$video" --output "$work/$name" --seed "$seed" \
+        --cache "$work/frames" --resume $common "$@"
+}
 for seed in $seeds; do
     for recipe in steady reference; do
-        echo "== $(date -u '+%H:%M:%S') $recipe, seed $seed"
-        "$python" -m lapa_core.cli pretrain laq "$video" --output "$work/$recipe-$seed" \
-            --quantiser $recipe --seed $seed --cache "$work/frames" --resume $common
+        train $recipe "$seed" --quantiser $recipe
         set -- "$@" "$work/$recipe-$seed"
     done
+done
+for option in $options; do
+    train "${option%%=*}" 1 "--$option"
+    set -- "$@" "$work/${option%%=*}-1"
 done
 "$python" benchmarks/codes.py "$@" --out "$work" > "$work/codes.md"
 cat "$work/codes.md"

@@ -43,8 +43,11 @@ mkdir -p "$work"
 step "demonstrate"
 $lapa collect "$work/demos" --episodes $episodes --seed 1 --disturb 0.08 --workers $workers
 step "learn to see"
-[ -d "$work/vqgan" ] ||  # written when it is whole; to resume it would read all pictures again
+if [ -d "$work/vqgan" ]; then  # written when it is whole; to resume would read all pictures again
+    echo "the image tokenizer in $work/vqgan is taken as it is"
+else
     $lapa pretrain vqgan "$work/demos" --output "$work/vqgan" --seed 1 --resume $tokenizer
+fi
 step "learn to act"
 $lapa finetune "$work/demos" --from scratch --vqgan "$work/vqgan" --codebook --state $state \
     --no-center-crop --variants 1 --workers $workers --resume --output "$work/policy-0" \

@@ -52,7 +52,7 @@ def test_the_small_policy_is_made_by_one_script(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_recipes_of_latent_actions_are_compared_by_one_script(tmp_path: Path) -> None:
-    """`runs/codes.sh FOLDER VIDEO debug`: a row for each seed of each recipe."""
+    """`runs/codes.sh FOLDER VIDEO debug`: a row for each seed of each recipe, and each option."""
     (tmp_path / "video").mkdir()
     for clip in range(8):
         write(tmp_path / f"video/clip_{clip}.mp4", moving(30, begin=clip / 8))
@@ -64,14 +64,14 @@ def test_recipes_of_latent_actions_are_compared_by_one_script(tmp_path: Path) ->
             str(tmp_path / "video"),
             "debug",
         ],
-        env={**os.environ, "PYTHON": sys.executable},
+        env={**os.environ, "PYTHON": sys.executable, "OPTIONS": "change-weight=0.5"},
         check=True,
         timeout=240,
     )
     rows = (tmp_path / "out/codes.md").read_text("utf-8").splitlines()[2:]
-    assert [r.split(" |")[0] for r in rows] == [
-        f"| {recipe}-{seed}" for recipe in ("steady", "reference") for seed in (1, 2)
-    ]
+    assert [r.split(" |")[0].removeprefix("| ") for r in rows] == [
+        "change-weight-1", "steady-1", "steady-2", "reference-1", "reference-2",
+    ]  # fmt: skip
     (file,) = (tmp_path / "out").glob("codes-*.json")
     models = json.loads(file.read_text("utf-8"))["models"]
     assert len({m["data"] for m in models.values()}) == 1  # all learnt from the same
