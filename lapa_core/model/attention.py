@@ -33,22 +33,36 @@ def causal(
         scaling: of the scores; None is 1 / sqrt(d).
         dropout: probability.
     """
-    in_bfloat16_on_cpu = value.dtype == torch.bfloat16 and value.device.type == "cpu"
-    if in_bfloat16_on_cpu and query.shape[2] <= _LONGEST_WHOLE and not dropout:
-        return _whole(query, key, value, scaling, mask)
+    if at_once(value, query.shape[2]) and not dropout:
+        length = query.shape[2]
+        if mask is None:
+            future = torch.full((length, length), -torch.inf, dtype=query.dtype).triu(1)
+        else:
+            future = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(~mask, -torch.inf)
+        return whole(query, key, value, future, scaling or query.shape[-1] ** -0.5)
     return F.scaled_dot_product_attention(
         query, key, value, mask, dropout_p=dropout, is_causal=mask is None, scale=scaling
     )
 
 
-def _whole(
-    query: Tensor, key: Tensor, value: Tensor, scaling: float | None, mask: Tensor | None
+def at_once(value: Tensor, length: int) -> bool:
+    """Whether `whole` is the faster way: in bfloat16 on a CPU, where it takes not too much."""
+    return (
+        value.dtype == torch.bfloat16 and value.device.type == "cpu" and length <= _LONGEST_WHOLE
+    )
+
+
+def whole(
+    query: Tensor, key: Tensor, value: Tensor, added: Tensor | None, scaling: float
 ) -> Tensor:
-    """Scores at once: torch's blockwise kernel is less than half as fast here (decision 0053)."""
-    length = query.shape[2]
-    if mask is None:
-        future = torch.full((length, length), -torch.inf, dtype=query.dtype).triu(1)
-    else:
-        future = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(~mask, -torch.inf)
-    scores = (query * (scaling or query.shape[-1] ** -0.5)) @ key.transpose(-1, -2)
-    return (scores + future).softmax(-1) @ value
+    """Attention with all scores at once: torch's blockwise kernel takes more than twice as long.
+
+    Decision 0053.
+
+    Args:
+        query, key, value: (B, H, T or S, d).
+        added: to the scores, (..., T, S).
+        scaling: of the scores.
+    """
+    scores = (query * scaling) @ key.transpose(-1, -2)
+    return (scores if added is None else scores + added).softmax(-1) @ value
