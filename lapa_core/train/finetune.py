@@ -26,7 +26,7 @@ from lapa_core.robot import Robot
 from lapa_core.train import adapters, loop
 from lapa_core.train.feed import Feed
 from lapa_core.train.model_task import ModelTask
-from lapa_core.train.opening import check_output, claim, run_folder, settle, states_of
+from lapa_core.train.opening import begin, run_folder, settle
 from lapa_core.train.presets import TrainOptions
 from lapa_core.train.start import Start, ready
 from lapa_core.train.task import Standing
@@ -79,11 +79,7 @@ def finetune(
         "data": fingerprint(demos, held),
         "paraphrases": {k: list(v) for k, v in sorted((paraphrases or {}).items())},
     }
-    states = states_of(output, options, accelerator)
-    if accelerator.is_main_process:
-        check_output(output, start.name, resume)
-        claim(states, facts, options, ("start", "data", "paraphrases"))
-    accelerator.wait_for_everyone()
+    states = begin(output, facts, options, accelerator, source=start.name, resume=resume)
     quiet = not accelerator.is_main_process
     checkpoint = ready(start, demos, options, robot=robot, say=(lambda _: None) if quiet else say)
     adapters.adapt(checkpoint.lapa, options, accelerator.device)

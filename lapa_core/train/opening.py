@@ -50,6 +50,44 @@ def states_of(output: Path, options: TrainOptions, accelerator: Accelerator) -> 
     return States(run_folder(output), options.keep, rank, world)
 
 
+def begin(
+    output: Path,
+    facts: Mapping[str, Any],
+    options: TrainOptions,
+    accelerator: Accelerator,
+    *,
+    source: str,
+    resume: bool,
+    is_one: Callable[[Path], bool] | None = None,
+    kind: str = "checkpoint",
+    say: Callable[[str], None] = lambda _: None,
+    lines: Sequence[str] = (),
+) -> States:
+    """Refuse what cannot be, and open the run's folder; the first process does, the others wait.
+
+    Args:
+        output: folder to be made.
+        facts: of the run; one that is gone on with must agree in all, of `options` in what counts.
+        options: of the loop.
+        accelerator: this process and the others.
+        source: what the training begins with; empty where that is nothing.
+        resume: whether a run that lies there is gone on with.
+        is_one, kind: as of `check_output`.
+        say, lines: told what a person should know, where all is well.
+
+    Raises:
+        ConfigError, TrainingError: as of `check_output` and `claim`.
+    """
+    states = states_of(output, options, accelerator)
+    if accelerator.is_main_process:
+        check_output(output, source, resume, is_one, kind)
+        claim(states, facts, options, [name for name in facts if name != "options"])
+        for line in lines:
+            say(line)
+    accelerator.wait_for_everyone()
+    return states
+
+
 def claim(
     states: States, facts: Mapping[str, Any], options: TrainOptions, compared: Sequence[str]
 ) -> None:
@@ -73,7 +111,7 @@ def check_output(
     output: Path,
     source: str,
     resume: bool,
-    is_one: Callable[[Path], bool] = lambda folder: (folder / INTERFACE).is_file(),
+    is_one: Callable[[Path], bool] | None = None,
     kind: str = "checkpoint",
 ) -> None:
     """Refuse a folder that a training would spoil, before anything is read or made.
@@ -82,13 +120,13 @@ def check_output(
         output: folder to be written.
         source: what the training begins with; empty where that is nothing.
         resume: whether a run that lies there is gone on with.
-        is_one: whether a folder holds what the training makes.
+        is_one: whether a folder holds what the training makes; None: a checkpoint.
         kind: name of that.
 
     Raises:
         ConfigError: it is no such thing, the one that is begun with, or of another run.
     """
-    if output.exists() and not is_one(output):
+    if output.exists() and not (is_one or _is_checkpoint)(output):
         raise ConfigError(f"{output} exists and is no {kind}; choose another --output")
     if source and output.exists() and output.resolve() == Path(source).resolve():
         raise ConfigError(
@@ -96,3 +134,7 @@ def check_output(
             f"another --output"
         )
     States(run_folder(output)).refuse_unless(resume)
+
+
+def _is_checkpoint(folder: Path) -> bool:
+    return (folder / INTERFACE).is_file()

@@ -19,7 +19,7 @@ from lapa_core.model.idm import Idm, IdmConfig
 from lapa_core.train import loop
 from lapa_core.train.idm.task import LearnMotions
 from lapa_core.train.laq.footage import Footage
-from lapa_core.train.opening import check_output, claim, settle, states_of
+from lapa_core.train.opening import begin, settle
 from lapa_core.train.pair_task import STILL, is_model
 from lapa_core.train.presets import TrainOptions
 from lapa_core.train.task import Standing
@@ -63,13 +63,12 @@ def pretrain(
     facts = {
         "options": asdict(options), "data": known.fingerprint(), "sizes": config.to_diff_dict(),
     }  # fmt: skip
-    states = states_of(output, options, accelerator)
-    if accelerator.is_main_process:
-        check_output(output, "", resume, is_idm, "inverse dynamics model")
-        claim(states, facts, options, ("data", "sizes"))
-        say(f"{len(learn)} pairs to learn from, {len(held)} held back; of "
-            f"{len(footage) - len(known)} more nobody says what was done")  # fmt: skip
-    accelerator.wait_for_everyone()
+    states = begin(
+        output, facts, options, accelerator, source="", resume=resume, is_one=is_idm,
+        kind="inverse dynamics model", say=say,
+        lines=[f"{len(learn)} pairs to learn from, {len(held)} held back; of "
+               f"{len(footage) - len(known)} more nobody says what was done"],
+    )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         model = Idm(config)

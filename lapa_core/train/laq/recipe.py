@@ -20,7 +20,7 @@ from lapa_core.train import loop
 from lapa_core.train.laq.footage import Footage
 from lapa_core.train.laq.options import STEADY, LaqOptions, told
 from lapa_core.train.laq.task import LearnChanges
-from lapa_core.train.opening import check_output, claim, settle, states_of
+from lapa_core.train.opening import begin, settle
 from lapa_core.train.pair_task import is_model
 from lapa_core.train.presets import TrainOptions
 from lapa_core.train.task import Standing
@@ -66,12 +66,10 @@ def pretrain(
         "options": asdict(options), "codes": told(codes), "start": source,
         "data": footage.fingerprint(), "sizes": model.config.to_diff_dict(),
     }  # fmt: skip
-    states = states_of(output, options, accelerator)
-    if accelerator.is_main_process:
-        check_output(output, source, resume, is_laq, "LAQ")
-        claim(states, facts, options, ("codes", "start", "data", "sizes"))
-        say(f"{len(learn)} pairs to learn from, {len(held)} held back")
-    accelerator.wait_for_everyone()
+    states = begin(
+        output, facts, options, accelerator, source=source, resume=resume, is_one=is_laq,
+        kind="LAQ", say=say, lines=[f"{len(learn)} pairs to learn from, {len(held)} held back"],
+    )  # fmt: skip
     task = LearnChanges(
         model, learn, held, output, options, codes, accelerator, facts, bool(source)
     )

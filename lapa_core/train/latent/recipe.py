@@ -27,7 +27,7 @@ from lapa_core.train.latent.feed import LatentFeed, sayable
 from lapa_core.train.latent.shards import Corpus
 from lapa_core.train.loss import TEXT_WEIGHT, Objective
 from lapa_core.train.model_task import ModelTask
-from lapa_core.train.opening import check_output, claim, settle, states_of
+from lapa_core.train.opening import begin, settle
 from lapa_core.train.presets import TrainOptions
 from lapa_core.train.start import Start
 from lapa_core.train.task import Standing
@@ -78,8 +78,8 @@ class LearnLatents(ModelTask):
         chosen = np.linspace(0, len(self._held) - 1, count).round().astype(np.int64)
         found = []
         size = self.options.batch
-        for begin in range(0, count, size * world):  # as often in each process
-            mine = chosen[begin : begin + size * world][rank::world]
+        for at in range(0, count, size * world):  # as often in each process
+            mine = chosen[at : at + size * world][rank::world]
             count_for = len(mine)
             mine = mine if count_for else chosen[:1]  # asked, as all are, and not counted
             batch = self._held.batch(self._held.in_order(mine)).to(accelerator.device)
@@ -147,14 +147,13 @@ def pretrain(
         "options": asdict(options), "start": start.name, "data": corpus.fingerprint(),
         "loss": [clean, text_weight],
     }  # fmt: skip
-    states = states_of(output, options, accelerator)
-    if accelerator.is_main_process:
-        check_output(output, start.name, resume)
-        claim(states, facts, options, ("start", "data", "loss"))
-        if long := len(whole) - len(corpus):
-            say(f"{long} examples are left out: their instruction is too long for a prompt")
-        say(f"{len(learn)} examples to learn from, {len(held)} held back")
-    accelerator.wait_for_everyone()
+    lines = [f"{len(learn)} examples to learn from, {len(held)} held back"]
+    if long := len(whole) - len(corpus):
+        lines.insert(
+            0, f"{long} examples are left out: their instruction is too long for a prompt"
+        )
+    states = begin(output, facts, options, accelerator, source=start.name, resume=resume,
+                   say=say, lines=lines)  # fmt: skip
     checkpoint = _ready(start, corpus, options)
     words = text_weight > 0
     adapters.adapt(checkpoint.lapa, options, accelerator.device, "latent", words)

@@ -20,7 +20,7 @@ from lapa_core.model.tokenizer import TextTokenizer
 from lapa_core.model.unipi import Planner, PlannerConfig, tokens
 from lapa_core.train import loop
 from lapa_core.train.laq.footage import Footage
-from lapa_core.train.opening import check_output, claim, settle, states_of
+from lapa_core.train.opening import begin, settle
 from lapa_core.train.pair_task import is_model
 from lapa_core.train.presets import TrainOptions
 from lapa_core.train.task import Standing
@@ -68,14 +68,13 @@ def pretrain(
         "options": asdict(options), "data": footage.fingerprint(), "start": str(source or ""),
         "sizes": model.config.to_diff_dict(),
     }  # fmt: skip
-    states = states_of(output, options, accelerator)
-    if accelerator.is_main_process:
-        check_output(output, str(source or ""), resume, is_planner, "planner")
-        claim(states, facts, options, ("data", "start", "sizes"))
-        silent = sum(not text for text in said[0])
-        say(f"{len(learn)} films to learn from, {len(held)} held back; of {silent} nobody says "
-            "what is done")  # fmt: skip
-    accelerator.wait_for_everyone()
+    silent = sum(not text for text in said[0])
+    states = begin(
+        output, facts, options, accelerator, source=str(source or ""), resume=resume,
+        is_one=is_planner, kind="planner", say=say,
+        lines=[f"{len(learn)} films to learn from, {len(held)} held back; of {silent} nobody "
+               "says what is done"],
+    )  # fmt: skip
 
     def write(folder: Path) -> None:
         (folder / TOKENIZER).write_bytes(tokenizer.model)
