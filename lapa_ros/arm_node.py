@@ -252,7 +252,7 @@ class ArmNode(Node):
         try:
             self._backend.tick(
                 self.controller.fingers(now_s),
-                holding=not commands,
+                holding=self.controller.holding,
                 estopped=self.controller.estopped,
             )
             if commands:

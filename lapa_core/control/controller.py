@@ -35,7 +35,8 @@ class ArmController:
     """Controls every arm of one robot.
 
     In hold it commands nothing: the driver of a servo arm keeps the last goal, which is at most
-    one tick's motion away, and repeating it would only hide that the controller holds.
+    one tick's motion away, and repeating it would only hide that the controller holds. But an arm
+    that holds because it leans on something gets one more command, which takes force from it.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class ArmController:
         self._channels: dict[Source, Channel] = {s: Channel(s) for s in SOURCES}
         self._driver_problem = ""
         self._move: motion.Move | None = None
+        self._give_way_s: float | None = None
         self._was_enabled = False
         self._last_tick_s: float | None = None
         self._interventions: Counter[str] = Counter()
@@ -245,15 +247,16 @@ class ArmController:
             if step := self._player.due(now_s):
                 self._begin_step(step, now_s)
             if not self._authority.active:
-                return None
+                return self._give_way(now_s, dt_s)
             return self._group.follow(now_s, dt_s)
         except UnsafeAction as error:
             kind = error.kind if isinstance(error, Refusal) else "command"
             self._interventions[f"refused_{kind}"] += 1
             self._last_refusal = str(error)
+            due_s = self._give_way_s
             self._hold(str(error), now_s)
             if isinstance(error, Pushed) and self.driver_keeps_goal:
-                return self._group.give_way(error.arms, dt_s) or None
+                self._give_way_s = due_s or now_s + self._group.patience_s(error.arms)
             return None
 
     def take_executed(self) -> list[ActionChunk]:
@@ -270,6 +273,11 @@ class ArmController:
     def driver_keeps_goal(self, keeps: bool) -> None:
         for track in self._tracks.values():
             track.driver_keeps_goal = keeps
+
+    @property
+    def holding(self) -> bool:
+        """Whether neither a source nor a move has the arms."""
+        return not (self._authority.active or self._move)
 
     @property
     def estopped(self) -> bool:
@@ -321,6 +329,19 @@ class ArmController:
         self._executed.append(step.executed(told, self.robot.dimensions, self.robot.base_frame))
         del self._executed[:-MAX_EXECUTED]
 
+    def _give_way(self, now_s: float, dt_s: float) -> Commands | None:
+        """Once after a hold of an arm that leans: take the force from it, if it still does.
+
+        A while later: one bad sample of a joint may stop an arm, and must not move it.
+        """
+        if self._give_way_s is None or now_s < self._give_way_s:
+            return None
+        self._give_way_s = None
+        try:
+            return self._group.give_way(now_s, dt_s) or None
+        except UnsafeAction:
+            return None  # it holds already, and its reason stands
+
     def _follow_move(self, move: motion.Move, now_s: float, dt_s: float) -> Commands:
         t = move.elapsed_s = move.elapsed_s + dt_s
         commands = self._group.follow_move({n: m.at(t) for n, m in move.arms.items()}, dt_s)
@@ -356,6 +377,7 @@ class ArmController:
 
     def _stop_all(self) -> None:
         self._move = None
+        self._give_way_s = None
         self._player.clear()
 
     def _joint_fault(self, why: str, now_s: float) -> None:

@@ -18,6 +18,9 @@ from lapa_core.robot import Robot
 from lapa_core.types import FloatArray, JointCommand
 
 Commands = dict[str, JointCommand]  # by arm
+# What is this far beside its command does not sag: it gives way as soon as a next joint state says
+# the same. Else the arm shall first have stopped, and its sag been seen.
+SURE_RAD, SURE_S, REST_S = 0.05, 0.03, 0.12
 
 
 class ArmGroup:
@@ -46,6 +49,7 @@ class ArmGroup:
         self.interventions: Counter[str] = Counter()
         self.blocked_by = ""
         self._dry_run = dry_run
+        self._speed_scale = params.speed_scale
         self._together = params.arms_hold_together or len(self.tracks) == 1
         self.steps = Steps(
             self.tracks, self.guard, self.held, self.interventions, self._together,
@@ -142,19 +146,39 @@ class ArmGroup:
             track.arrive()
         return commands
 
-    def give_way(self, arms: Collection[str], dt_s: float) -> Commands:
+    def patience_s(self, arms: Collection[str]) -> float:
+        """How long after a hold to wait before arms that lean give way."""
+        errors = [self.tracks[n].tracking_error_rad() for n in arms]
+        return SURE_S if max(errors, default=0.0) > SURE_RAD else REST_S
+
+    def give_way(self, now_s: float, dt_s: float) -> Commands:
         """One command that takes force from arms that lean on something, as far as a tick goes.
 
         Towards where they are; not nearer to a shape than the least distance, not out of the
-        workspace.
+        workspace, not lower. None where nothing leans or all that would be against this.
+
+        Raises:
+            UnsafeAction: inverse kinematics fails, or the last gate.
         """
-        present = {n: self.tracks[n].present(n in self.held) for n in self.tracks}
-        wanted = {n: yielding(self.tracks[n], dt_s) for n in arms if n not in self.held}
-        positions = self._restrained(wanted, dt_s)
-        if not self._in_boxes(present, positions):
-            return {}
-        openings = self.openings()
-        return {n: self.tracks[n].give(positions[n], openings[n], dt_s) for n in wanted}
+        for track in self.tracks.values():
+            track.notice_rest(now_s)  # who but sags leans on nothing
+        arms = self._leaning.arms(self.held, self.openings())
+        arms = [n for n in arms if not self.tracks[n].monitor.problem(now_s)]
+        present = {n: t.present(n in self.held) for n, t in self.tracks.items()}
+        wanted = {n: yielding(self.tracks[n], dt_s, self._speed_scale) for n in arms}
+        for share in (1.0, 0.5, 0.25) if arms else ():
+            part = {n: present[n] + share * (q - present[n]) for n, q in wanted.items()}
+            positions = self._restrained(part, dt_s)
+            if self._in_boxes(present, positions):
+                self.interventions["gave_way"] += 1
+                return {n: self._keep_grip(n, positions[n], dt_s) for n in arms}
+        return {}
+
+    def _keep_grip(self, name: str, position_rad: FloatArray, dt_s: float) -> JointCommand:
+        """A command that leaves the gripper as it is told: it may hold something."""
+        track = self.tracks[name]
+        opening = track.widest_opening if track.opening is None else track.opening
+        return track.give(position_rad, opening, dt_s)
 
     def openings(self) -> dict[str, float]:
         """Of every gripper the widest it may have now, for distances."""
@@ -168,8 +192,9 @@ class ArmGroup:
         """The commands nearest to `wanted` that collide with nothing, boxes kept."""
         present = {n: self.tracks[n].present(n in self.held) for n in self.tracks}
         tries = self.guard.restrain(
-            present, {**present, **wanted}, self.openings(), dt_s, fixed=self.held
-        )
+            present, {**present, **wanted}, self.openings(), dt_s,
+            fixed=[n for n in self.tracks if n not in wanted],
+        )  # fmt: skip
         blocked = str(self.guard.blocked) if self.guard.blocked else ""
         if blocked and not self.blocked_by:
             self.interventions["collision_brake"] += 1

@@ -8,7 +8,7 @@ the table, or out of its workspace.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 
@@ -51,6 +51,7 @@ class Leaning:
         self._tracks = tracks
         self._params = params
         self._strayed: set[str] = set()
+        self._let_go: dict[str, FloatArray] = {}  # how far outside, on each axis [m]
 
     def check(
         self, held: Collection[str], openings: Mapping[str, float], moving: bool = False
@@ -65,18 +66,17 @@ class Leaning:
         Raises:
             Pushed: naming the arm or the shapes, and how far.
         """
-        self._check_shapes(held, openings)
-        if moving:
-            return
-        for name in self._tracks:
-            stray_m = 0.0 if name in held else self._stray_m(name)
-            if stray_m > self._params.pushed_out_m:
-                raise Pushed(
-                    "pushed_out",
-                    f"{name}'s tool is {stray_m * 1e3:.0f} mm further outside its workspace than "
-                    "commanded: take away what it leans on, or move the arms to start",
-                    [name],
-                )
+        for found in self._found(held, openings, moving):
+            raise found
+
+    def arms(self, held: Collection[str], openings: Mapping[str, float]) -> list[str]:
+        """Which arms lean on something now.
+
+        Args:
+            held, openings: as of `check`.
+        """
+        leaning = {arm for found in self._found(held, openings, False) for arm in found.arms}
+        return [name for name in self._tracks if name in leaning and name not in held]
 
     def limit_stray(self, name: str) -> bool:
         """Stop leaning on what bends a tool out of its workspace; whether it did so now.
@@ -90,33 +90,56 @@ class Leaning:
             return False
         self._strayed.add(name)
         track = self._tracks[name]
-        measured, arm = track.measured(), track.arm
+        measured = track.measured()
         if had or measured is None:
             return False
-        inside = np.clip(measured.xyz_m, arm.workspace_lower_m, arm.workspace_upper_m)
-        track.rest_at(Pose(inside, measured.rotation))
+        track.rest_at(track.kept_in(measured))
         return True
 
+    def _found(
+        self, held: Collection[str], openings: Mapping[str, float], moving: bool
+    ) -> Iterator[Pushed]:
+        """All that is wrong."""
+        yield from self._shapes(held, openings)
+        for name in self._tracks:
+            stray_m = 0.0 if name in held else self._stray_m(name)
+            if stray_m > self._params.pushed_out_m and not moving:
+                yield Pushed(
+                    "pushed_out",
+                    f"{name}'s tool is {stray_m * 1e3:.0f} mm further outside its workspace than "
+                    "commanded: take away what it leans on, or move the arms to start",
+                    [name],
+                )
+
     def _stray_m(self, name: str) -> float:
-        """How much further outside the workspace the tool is than command and sag have it [m]."""
+        """How much further outside the workspace the tool is than it was let go there [m].
+
+        That is where command and sag have it, and where it was on a way in: it lags behind.
+        """
         track = self._tracks[name]
         measured, k = track.measured(), track.kinematics
         if measured is None or track.command_rad is None:
             return 0.0
         outside = k.outside_m(measured)
         if not np.any(outside):
+            self._let_go.pop(name, None)
             return 0.0
         explained = [k.outside_m(k.fk(track.command_rad + sag)) for sag in (0.0, track.sag.rad)]
-        return max(float(np.max(outside - np.max(explained, axis=0))), 0.0)
+        before = np.minimum(self._let_go.get(name, np.zeros(len(outside))), outside)
+        self._let_go[name] = np.maximum(np.max(explained, axis=0), before)
+        return max(float(np.max(outside - self._let_go[name])), 0.0)
 
-    def _check_shapes(self, held: Collection[str], openings: Mapping[str, float]) -> None:
-        """Refuse shapes that are nearer than any command, sag included, brought them."""
+    def _shapes(self, held: Collection[str], openings: Mapping[str, float]) -> Iterator[Pushed]:
+        """Shapes that are nearer than any command, sag included, brought them."""
         tracks = self._tracks
         measured = {n: t.monitor.position_rad for n, t in tracks.items()}
         known = {n: q for n, q in measured.items() if q is not None}
         if len(known) < len(measured):
             return
-        found = self._guard.near(known, openings, 0.0)
+        # Where they will be at the next look: who is bent quickly would touch before it.
+        ahead_s = self._params.period_s
+        soon = {n: q + ahead_s * tracks[n].monitor.speed_rad_s for n, q in known.items()}
+        found = self._guard.near(soon, openings, 0.0)
         if not found:
             return
         expected: dict[tuple[str, str], float] = {}
@@ -128,19 +151,24 @@ class Leaning:
         for close in found:
             if close.excess_m < expected.get(close.pair, 0.0) - PUSHED * close.least_m:
                 arms = [n for n in tracks if any(p.startswith(f"{n}/") for p in close.pair)]
-                raise Pushed("pushed", f"an arm is pushed out of its way: {close.now}", arms)
+                yield Pushed("pushed", f"an arm is pushed out of its way: {close.now}", arms)
 
 
-def yielding(track: ArmTrack, dt_s: float) -> FloatArray:
+def yielding(track: ArmTrack, dt_s: float, speed_scale: float) -> FloatArray:
     """(n,) the next command [rad] towards where the tool is, kept within the workspace.
 
-    As far as the joints go in a tick. What the arm sags is kept: it would climb down by it.
+    As far as the joints go in a tick, all by one share. Not lower than commanded: what the arm
+    sags and nobody has seen yet it would climb down by.
     """
-    k, now, measured = track.kinematics, track.present(), track.monitor.position_rad
+    k, now = track.kinematics, track.present()
+    measured = track.monitor.position_rad
     if measured is None:
         return now
     there = measured - track.sag.rad
-    pose = k.fk(there)
-    inside = np.clip(pose.xyz_m, track.arm.workspace_lower_m, track.arm.workspace_upper_m)
-    way = k.reach(Pose(inside, pose.rotation), there).position_rad - now
-    return np.asarray(now + np.clip(way, -k.velocity * dt_s, k.velocity * dt_s))
+    pose = track.kept_in(k.fk(there))
+    height = max(float(pose.xyz_m[2]), float(k.fk(now).xyz_m[2]))
+    place = np.array([*pose.xyz_m[:2], height])
+    way = k.reach(Pose(place, pose.rotation), there).position_rad - now
+    most = speed_scale * dt_s * k.velocity
+    share = 1.0 / max(float(np.max(np.abs(way) / most)), 1.0)
+    return np.asarray(now + share * way)

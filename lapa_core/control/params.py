@@ -35,8 +35,8 @@ class ControlParams:
             full speed the lag of servos is about 0.035 m.
         stray_m, pushed_out_m: a tool measured outside its workspace by so much more than its
             command leans on something that bends it out: beyond the first its target is brought
-            back to where it is, beyond the second the arms hold. Lag alone leaves the box by
-            1.2 mm at most (simulated, 21 000 ticks of attacks).
+            to the place in the workspace nearest to it, beyond the second the arms hold. Lag
+            alone leaves the box by 1.2 mm at most (simulated, 21 000 ticks of attacks).
         tracking_error_rad, tracking_time_s: hold when a joint stays this far behind its command
             for this long: a stalled or dead motor.
         move_speed_rad_s: top joint speed of `move_to`, a sixth of what the servos can.

@@ -47,6 +47,7 @@ class JointMonitor:
         time_s: monotonic time of their arrival.
         rejected: why the newest sample was rejected, or "".
         still_since_s: monotonic time since when the arm has not moved.
+        speed_rad_s: (n,) between the last two samples that are believed; 0 within their noise.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class JointMonitor:
         self.time_s = -np.inf
         self.rejected = ""
         self.still_since_s = np.inf
+        self.speed_rad_s: FloatArray = np.zeros(len(kinematics.joints))
         self._still_rad: FloatArray | None = None
         self._name = name
         self._kinematics = kinematics
@@ -107,11 +109,20 @@ class JointMonitor:
         jumped = self._jumped(position, now_s)
         if jumped and not self._confirmed(position):
             raise DataError(f"implausible joint state: {jumped}")
+        self._note_speed(position, now_s)
         self.position_rad, self.finger, self.time_s = position, finger, now_s
         if self._still_rad is None or np.max(np.abs(position - self._still_rad)) > STILL_RAD:
             self._still_rad, self.still_since_s = position, now_s
         self.rejected = ""
         self._candidate, self._agreeing = None, 0
+
+    def _note_speed(self, position: FloatArray, now_s: float) -> None:
+        seconds = now_s - self.time_s
+        if self.position_rad is None or not 0 < seconds <= self._params.joint_state_timeout_s:
+            self.speed_rad_s = np.zeros(len(position))
+            return
+        way = position - self.position_rad
+        self.speed_rad_s = np.where(np.abs(way) > STILL_RAD, way / seconds, 0.0)
 
     def _outside(self, position: FloatArray) -> str:
         k = self._kinematics

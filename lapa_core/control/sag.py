@@ -17,9 +17,9 @@ from lapa_core.types import FloatArray
 
 APART_M = 0.05  # rests nearer to each other may be on the same thing
 REMEMBERED = 4
-# Sag grows with the arm's reach, about twofold from its start to its workspace's far end, and no
-# joint is read more finely than this.
-GROWTH, LEAST_RAD = 2.0, 0.002
+# Sag grows with the arm's reach, about twofold from its start to its workspace's far end, and
+# passes zero where a link is upright; 4 mrad on 0.4 m are half of the least distance to the table.
+GROWTH, LEAST_RAD = 2.0, 0.004
 UNKNOWN_RAD = 0.01  # of an arm that was seen at one place alone: what such servos sag
 
 
@@ -41,12 +41,15 @@ class Sag:
             xyz_m: (3,) where the tool is.
             error_rad: (n,) measured minus commanded.
         """
-        elsewhere = [e for x, e in self._rests if np.linalg.norm(x - xyz_m) > APART_M]
-        bound = np.full(len(error_rad), UNKNOWN_RAD)
-        if elsewhere:
-            bound = GROWTH * np.min(np.abs(elsewhere), axis=0) + LEAST_RAD
-        self.rad = np.clip(error_rad, -bound, bound)
-        here = [r for r in self._rests if np.linalg.norm(r[0] - xyz_m) <= APART_M]
-        for rest in here:  # one a place, or many at one would push the others out
-            self._rests = deque((r for r in self._rests if r is not rest), maxlen=REMEMBERED)
-        self._rests.append((xyz_m, error_rad))
+        near = [bool(np.linalg.norm(x - xyz_m) <= APART_M) for x, _ in self._rests]
+        elsewhere = [e for (_, e), same in zip(self._rests, near, strict=True) if not same]
+        low, high = np.full((2, len(error_rad)), UNKNOWN_RAD) * [[-1.0], [1.0]]
+        if elsewhere:  # what all of them show, each way
+            low = GROWTH * np.max(np.minimum(elsewhere, 0.0), axis=0) - LEAST_RAD
+            high = GROWTH * np.min(np.maximum(elsewhere, 0.0), axis=0) + LEAST_RAD
+        self.rad = np.clip(error_rad, low, high)
+        if any(near):  # it keeps its place: a chain of small steps would never leave it
+            at = near.index(True)
+            self._rests[at] = (self._rests[at][0], self.rad)
+        else:
+            self._rests.append((xyz_m, self.rad))

@@ -114,18 +114,23 @@ class ArmTrack:
         The gripper's command is kept once there is one: seeded from the measured opening, the
         fingers would let go of what they squeeze.
         """
-        known = self.command_rad
+        self.notice_rest(now_s)
         self.command_rad = origin = self.origin()
-        position = self.monitor.position_rad
-        assert position is not None
-        if origin is known and now_s - self.monitor.still_since_s > REST_S:
-            self.sag.rested(self.kinematics.fk(origin).xyz_m, position - origin)
         self._velocity = np.zeros(len(origin))
         self._behind_since_s = None
         if self.opening is None:
             self.opening = float(np.clip(self.arm.gripper.opening(self.monitor.finger), 0.0, 1.0))
             self._opening_target = self.opening
         self.rest_at(self.kinematics.fk(origin))
+
+    def notice_rest(self, now_s: float) -> None:
+        """Learn the arm's sag, where it has come to rest on a command that it is near to."""
+        command, position = self.command_rad, self.monitor.position_rad
+        if command is None or position is None or now_s - self.monitor.still_since_s < REST_S:
+            return
+        near = np.max(np.abs(command - position)) <= self._params.resting_rad
+        if near and self.driver_keeps_goal:
+            self.sag.rested(self.kinematics.fk(command).xyz_m, position - command)
 
     def forget(self) -> None:
         """Let the next seed take everything from what is measured, the gripper too."""
@@ -206,8 +211,13 @@ class ArmTrack:
         too_far = float(np.linalg.norm(ahead.xyz_m - measured.xyz_m)) > self._params.windup_m
         turned = angle_between(ahead.rotation, measured.rotation) > self._params.windup_rad
         if too_far or turned:
-            self.rest_at(measured)
+            self.rest_at(self.kept_in(measured))
         return too_far or turned
+
+    def kept_in(self, pose: Pose) -> Pose:
+        """A pose within the workspace, or no further outside of it than the command is."""
+        assert self.command_rad is not None
+        return clamp_workspace(pose, self.kinematics.fk(self.command_rad), self.arm)[0]
 
     def want(self, now_s: float, dt_s: float) -> FloatArray:
         """(n,) the next command [rad] towards the setpoint, for `give`.

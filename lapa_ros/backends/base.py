@@ -64,7 +64,7 @@ class Backend(ABC):
         Args:
             fingers: arm -> measured position of the gripper's joint [m or rad], None where it
                 is not believed.
-            holding: whether nothing will be sent in this period.
+            holding: whether no source and no move has the arms.
             estopped: whether an estop is latched: grippers stop too.
         """
 
