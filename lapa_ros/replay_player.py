@@ -16,7 +16,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from lapa_core.control.compose import Pose
-from lapa_core.control.group import RATE_SLACK
+from lapa_core.control.steps import RATE_SLACK
 from lapa_core.data import replay, ways
 from lapa_core.errors import UnsafeAction
 from lapa_core.types import NUM_AXES, FloatArray
