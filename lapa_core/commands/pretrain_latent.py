@@ -96,7 +96,8 @@ def run(args: argparse.Namespace) -> int:
         start = Start.checkpoint(args.source, options.weights)
         used = Path(args.source) / VQGAN
     if corpus.vqgan == shards.UNKNOWN:
-        say(f"the lines do not say whose their picture tokens are: those of {used} are meant")
+        say(f"the lines do not say whose their picture tokens are: those of {used} are meant, of "
+            "pictures that were not cropped, as the reference makes them")  # fmt: skip
         if (most := int(corpus.vision.max())) >= start.vqgan.num_codes:
             raise ConfigError(f"the lines have picture token {most}, {used} has "
                               f"{start.vqgan.num_codes}")  # fmt: skip

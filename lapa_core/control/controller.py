@@ -256,7 +256,8 @@ class ArmController:
             due_s = self._give_way_s
             self._hold(str(error), now_s)
             if isinstance(error, Pushed) and self.driver_keeps_goal:
-                self._give_way_s = due_s or now_s + self._group.patience_s(error.arms)
+                wait_s = self._group.patience_s(error.arms)
+                self._give_way_s = now_s + wait_s if due_s is None else due_s
             return None
 
     def take_executed(self) -> list[ActionChunk]:
@@ -339,8 +340,10 @@ class ArmController:
         self._give_way_s = None
         try:
             return self._group.give_way(now_s, dt_s) or None
-        except UnsafeAction:
-            return None  # it holds already, and its reason stands
+        except UnsafeAction as error:  # it holds already, and the reason of that stands
+            self._interventions["gave_way_refused"] += 1
+            self._last_refusal = str(error)
+            return None
 
     def _follow_move(self, move: motion.Move, now_s: float, dt_s: float) -> Commands:
         t = move.elapsed_s = move.elapsed_s + dt_s

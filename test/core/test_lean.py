@@ -12,6 +12,8 @@ import pytest
 from test_controller import Bench
 
 from lapa_core.control.sag import Sag
+from lapa_core.control.track import ArmTrack
+from lapa_core.errors import UnsafeAction
 
 WAIST, SHOULDER = np.eye(6)[0], np.eye(6)[1]
 
@@ -231,13 +233,30 @@ def test_a_person_who_stops_the_arm_has_the_last_word(what: str) -> None:
     assert bench.tick(30) == [None] * 30
 
 
-def test_a_driver_that_stops_where_it_is_and_a_dry_run_are_told_nothing() -> None:
+def test_a_driver_that_stops_where_it_is_is_told_nothing() -> None:
     bench = over_the_table()
     bench.controller.driver_keeps_goal = False
     bench.bend_rad = 0.03 * WAIST + 0.008 * SHOULDER
     bench.send(0, 0, 0)
     assert bench.tick(30) == [None] * 30
     assert bench.status.interventions["refused_pushed"] == 1
+
+
+def test_where_no_way_is_found_it_holds_and_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = over_the_table()
+    bench.bend_rad = 0.03 * WAIST + 0.008 * SHOULDER
+    bench.send(0, 0, 0)
+    bench.tick(1)
+    reason = bench.status.reason
+
+    def fails(*_: object) -> None:
+        raise UnsafeAction("inverse kinematics fails")
+
+    monkeypatch.setattr(ArmTrack, "give", fails)
+    assert bench.tick(30) == [None] * 30
+    assert bench.status.reason == reason and "pushed out of its way" in reason
+    assert bench.status.interventions["gave_way_refused"] == 1
+    assert bench.status.last_refusal == "inverse kinematics fails"
 
 
 def test_what_other_places_do_not_show_is_no_sag() -> None:
