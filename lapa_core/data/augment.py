@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from lapa_core.data.images import MODEL_SIZE, resize
+from lapa_core.data.images import resize
 from lapa_core.errors import ConfigError
 from lapa_core.types import FloatArray, ImageArray
 
@@ -59,11 +59,11 @@ class Augment:
         """Another look of a picture.
 
         Args:
-            picture: (256, 256, 3) RGB, resized but not cropped.
+            picture: (S, S, 3) RGB, resized but not cropped; of a policy 256 pixels a side.
             random: drawn from the same number of times whatever comes out.
 
         Returns:
-            (256, 256, 3) uint8.
+            (S, S, 3) uint8.
         """
         draws = random.random(10)
         resized = self._crop(picture, draws[:3])
@@ -74,13 +74,13 @@ class Augment:
         return np.ascontiguousarray(resized)
 
     def _crop(self, picture: ImageArray, draws: FloatArray) -> ImageArray:
-        low, high = self.crop_area
-        side = round(MODEL_SIZE * float(np.sqrt(low + (high - low) * draws[0])))
-        if side == MODEL_SIZE:
+        (low, high), size = self.crop_area, len(picture)
+        side = round(size * float(np.sqrt(low + (high - low) * draws[0])))
+        if side == size:
             return picture
-        top, left = (int(d * (MODEL_SIZE - side + 1)) for d in draws[1:])
+        top, left = (int(d * (size - side + 1)) for d in draws[1:])
         cut = np.ascontiguousarray(picture[top : top + side, left : left + side])
-        return resize(cut, (MODEL_SIZE, MODEL_SIZE))
+        return resize(cut, (size, size))
 
     def _light(self, picture: ImageArray, brightness: float, contrast: float) -> ImageArray:
         """Levels through one table: a stretch about black, then a shift, as the reference."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import PreTrainedModel
 
+from lapa_core.data.augment import Augment, generator
 from lapa_core.model.checkpoint import staged, without_progress_bars
 from lapa_core.train.laq.footage import Footage
 from lapa_core.train.presets import TrainOptions
@@ -103,10 +104,22 @@ class PairTask(Task):
         return {}
 
 
-def pictures(footage: Footage, chosen: NDArray[np.int64]) -> torch.Tensor:
-    """(n, 3, 2, S, S) uint8 of these pairs, the earlier frame first."""
-    shown = torch.from_numpy(footage.pictures(chosen)).permute(0, 4, 1, 2, 3)
-    return shown.contiguous()
+def pictures(
+    footage: Footage, chosen: NDArray[np.int64], change: Augment | None = None, *names: int
+) -> torch.Tensor:
+    """(n, 3, 2, S, S) uint8 of these pairs, the earlier frame first.
+
+    Args:
+        footage, chosen: which.
+        change: how to change both frames of a pair, alike; None: they stay as they are.
+        names: what the chance of that is drawn from.
+    """
+    shown = footage.pictures(chosen)
+    if change is not None:
+        for number, pair in enumerate(shown):
+            for frame in pair:  # the same draws for both
+                frame[:] = change(frame, generator(0, *names, number))
+    return torch.from_numpy(shown).permute(0, 4, 1, 2, 3).contiguous()
 
 
 def is_model(folder: Path, model_type: str) -> bool:

@@ -44,6 +44,9 @@ class LaqOptions:
                                        "pairs whose recording says it", least=0)  # fmt: skip
     view_weight: float = option(0.0, "weight of drawing, from a pair's codes, what another camera "
                                      "of the same recording saw then", least=0)  # fmt: skip
+    augment: float = option(0.0, "share of a picture's area that may be cut off, anew each time "
+                            "and from both frames of a pair alike; light and colours change "
+                            "with it; 0: pairs stay as they are", least=0, below=0.9)  # fmt: skip
     dead_share: float = option(0.25, "steady: a code used for less of its fair share of a place's "
                                "pairs is dead", least=0, below=1)  # fmt: skip
 
@@ -53,7 +56,7 @@ class LaqOptions:
             check(each.name, getattr(self, each.name), each.metadata)
 
 
-LATER = ("change_weight", "motion_weight", "view_weight")
+LATER = ("change_weight", "motion_weight", "view_weight", "augment")
 
 
 def told(codes: LaqOptions) -> dict[str, Any]:

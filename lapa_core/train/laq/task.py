@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lapa_core.data.augment import Augment
 from lapa_core.data.footage import moves
 from lapa_core.errors import ConfigError
 from lapa_core.model.laq import Laq
@@ -60,6 +61,7 @@ class LearnChanges(PairTask):
     ) -> None:
         super().__init__(learn, held, output, options, accelerator, facts)
         self._scale = _scale(learn) if codes.motion_weight else None
+        self._change = Augment(crop_area=(1 - codes.augment, 1.0)) if codes.augment else None
         self._views = _views(learn) if codes.view_weight else None
         numbers = 0 if self._scale is None else len(self._scale[0])
         self.trainee = Trainee(model.to(accelerator.device), codes, numbers)
@@ -79,26 +81,28 @@ class LearnChanges(PairTask):
         """A process' part of batch `number`."""
         chosen = self._drawn(number, rank, world)
         seed = np.random.default_rng([self.options.seed, number, rank]).integers(2**62)
-        found = self._examples(self._learn, chosen, torch.Generator().manual_seed(int(seed)))
+        chance = torch.Generator().manual_seed(int(seed))
+        found = self._examples(self._learn, chosen, chance, self._change, int(seed))
         if self._views is not None:
             other = self._views[chosen]
             found.known = torch.from_numpy(other >= 0)
             # Where there is none, its own picture stands there, and is not looked at.
-            found.others = pictures(self._learn, np.where(other < 0, chosen, other))
+            other = np.where(other < 0, chosen, other)
+            found.others = pictures(self._learn, other, self._change, int(seed), 1)
         return found
 
     def _examples(
-        self, footage: Footage, chosen: NDArray[np.int64], chance: torch.Generator
-    ) -> PairBatch:
+        self, footage: Footage, chosen: NDArray[np.int64], chance: torch.Generator,
+        change: Augment | None = None, name: int = 0,
+    ) -> PairBatch:  # fmt: skip
         c = self.model.config
         noise = torch.randn(len(chosen), c.code_seq_len, c.quant_dim, generator=chance)
         lengths = torch.full((len(chosen),), c.code_seq_len)
         moved = np.zeros((len(chosen), 0))
         if self._scale is not None:
             moved = (footage.moves(chosen) - self._scale[0]) / self._scale[1]
-        return PairBatch(
-            pictures(footage, chosen), noise, lengths, torch.from_numpy(moved).float()
-        )
+        shown = pictures(footage, chosen, change, name)
+        return PairBatch(shown, noise, lengths, torch.from_numpy(moved).float())
 
     def updated(self, step: int) -> None:
         """Move, begin or revive codes."""
