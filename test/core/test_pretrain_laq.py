@@ -147,6 +147,10 @@ def test_codes_are_judged_where_fewest_are_used() -> None:
     full = {"used": 8.0, "perplexity": 7.0, "joint": 100.0, "dead": 0.0}
     assert check.verdict({**full, **good}, 8) == check.HEALTHY
     assert check.verdict({**full, **copied}, 8) == check.COPYING
+    blurred = check.of_drawings(present - 0.1, present, future)
+    assert check.verdict({**full, **blurred}, 8) == check.WORSE  # though that copies nothing
+    half = check.of_drawings(present + 0.4, present, future)  # most of it, nearer what was
+    assert half["nearer"] == 0.0 and check.verdict({**full, **half}, 8) == check.WEAK
     assert check.verdict({**full, **good, "used": 6.0}, 8) == check.WEAK
     assert check.verdict({**full, **good, "perplexity": 1.4}, 8) == check.COLLAPSING
     assert "collapsing" in check.said({**full, **good, "perplexity": 1.4}, 8)
@@ -191,7 +195,9 @@ def test_the_command_learns_from_videos_and_says_what_of(
     assert "nothing so long after it" in shown.err
     assert "of repeating the present frame's" in shown.out
     told = json.loads((out / "training.json").read_text())
-    assert told["verdict"] in (check.HEALTHY, check.COLLAPSING, check.COPYING, check.WEAK)
+    assert told["verdict"] in (
+        check.HEALTHY, check.COLLAPSING, check.COPYING, check.WORSE, check.WEAK,
+    )  # fmt: skip
     assert set(told["validation"]) >= {"relative", "nearer", "used", "perplexity", "dead"}
     model = Laq.from_pretrained(out)
     assert model.encode(torch.rand(2, 3, 2, 64, 64)).shape == (2, 4)

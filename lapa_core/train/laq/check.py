@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from lapa_core.types import FloatArray
 
-HEALTHY, COLLAPSING, COPYING, WEAK = (
-    "healthy", "collapsing", "copying the present frame", "weak",
+HEALTHY, COLLAPSING, COPYING, WORSE, WEAK = (
+    "healthy", "collapsing", "copying the present frame",
+    "worse than repeating the present frame", "weak",
 )  # fmt: skip
 USED = 0.005  # share of the pairs above which a place uses a code
 FULL = 0.75  # of the codes told apart by their use (perplexity) at every place
@@ -23,6 +24,7 @@ FEW = 0.375
 LEAST = 64  # pairs a probe needs
 RIDGE = 1.0
 NEARER = 0.9  # of the pairs drawn nearer what came than what was
+COPIED = 0.75  # of repeating's error and more, and most drawn nearer what was: hardly changed
 
 
 def of_codes(codes: NDArray[np.int64], size: int, own: bool = False) -> dict[str, float]:
@@ -96,7 +98,9 @@ def verdict(found: Mapping[str, float], size: int) -> str:
     """In a word or two."""
     if found["perplexity"] < FEW * size:
         return COLLAPSING
-    if found["relative"] >= 1.0 or found["nearer"] < 0.5:
+    if found["relative"] >= 1.0:
+        return WORSE
+    if found["nearer"] < 0.5 and found["relative"] >= COPIED:
         return COPYING
     full = found["used"] == size and found["perplexity"] >= FULL * size
     return HEALTHY if full and found["nearer"] >= NEARER else WEAK
