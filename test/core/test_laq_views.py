@@ -13,11 +13,11 @@ import pytest
 import torch
 from filmed import picture, write
 
-from lapa_core.data.footage import store
+from lapa_core.data.footage import split, store
 from lapa_core.data.footage.clips import BAG, VIDEO, Clip
 from lapa_core.data.footage.pairs import PairParams
 from lapa_core.data.footage.store import StoreParams
-from lapa_core.errors import ConfigError
+from lapa_core.errors import ConfigError, DataError
 from lapa_core.model.laq import Laq, LaqConfig, load
 from lapa_core.train.laq import footage, options, recipe, views
 
@@ -53,6 +53,32 @@ def test_pairs_of_one_moment_find_each_other(tmp_path: Path) -> None:
     assert not (views.of_others(filmed(tmp_path, late_s=100.0)) >= 0).any()
     alone = replace(found, sources=tuple(replace(s, kind=VIDEO) for s in found.sources))
     assert not (views.of_others(alone) >= 0).any()
+
+
+def test_what_one_camera_saw_is_not_learnt_while_anothers_is_held_back(tmp_path: Path) -> None:
+    found = filmed(tmp_path, recordings=4)
+    for seed in range(8):
+        learn, held = found.split(0.25, seed)
+        theirs, mine = (
+            {found.sources[c].path for c in np.unique(each.owner)} for each in (held, learn)
+        )
+        assert len(theirs) == 1 and len(mine) == 3 and not theirs & mine
+        assert len(np.unique(held.owner)) == 2
+    names = [f"{clip}{camera}" for clip in "abcd" for camera in (":/front", ":/back")]
+    owner = np.repeat(np.arange(8), 3)
+    held_too = split.held_back(owner, names, 0.25, 0, [split.recording(n) for n in names])
+    assert len(held_too) == 2 and held_too[0] // 2 == held_too[1] // 2
+    videos = [f"{clip}.mp4" for clip in "abcdefgh"]  # each its own: as before, those of least mark
+    assert split.held_back(owner, videos, 0.25, 0, videos) == split.held_back(
+        owner, videos, 0.25, 0
+    )
+    alone = replace(
+        found, sources=tuple(replace(c, name=f"{i}") for i, c in enumerate(found.sources))
+    )
+    assert alone.fingerprint() == replace(found, sources=()).fingerprint() != found.fingerprint()
+    one = [names[0], names[1]]
+    with pytest.raises(DataError, match="one clip cannot be split"):
+        split.held_back(owner[:6], one, 0.25, 0, [split.recording(n) for n in one])
 
 
 def test_a_third_camera_stands_in_where_the_next_one_saw_nothing(tmp_path: Path) -> None:

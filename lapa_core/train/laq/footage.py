@@ -22,7 +22,7 @@ from lapa_core import crew
 from lapa_core.data.footage import clips, moves, pairs, store
 from lapa_core.data.footage.clips import Clip
 from lapa_core.data.footage.pairs import PairParams
-from lapa_core.data.footage.split import held_back
+from lapa_core.data.footage.split import held_back, recording, shared
 from lapa_core.data.footage.store import Stored, StoreParams
 from lapa_core.errors import ConfigError, DataError
 from lapa_core.types import FloatArray, ImageArray
@@ -115,7 +115,7 @@ class Footage:
         return [self.clips[c].name for c in dict.fromkeys(self.owner[which].tolist())]
 
     def split(self, share: float, seed: int) -> tuple[Footage, Footage]:
-        """To learn from, and to hold back: whole clips, by their names.
+        """To learn from, and to hold back: whole recordings, by the names of their clips.
 
         Raises:
             DataError: one clip cannot be split.
@@ -124,7 +124,8 @@ class Footage:
             nothing = np.zeros(len(self), dtype=bool)
             return self, self.only(nothing)
         names = [c.path.name for c in self.clips]
-        chosen = np.isin(self.owner, held_back(self.owner, names, share, seed))
+        of = [recording(c.name) for c in self.sources]
+        chosen = np.isin(self.owner, held_back(self.owner, names, share, seed, of))
         return self.only(~chosen), self.only(chosen)
 
     def only(self, chosen: NDArray[np.bool_]) -> Footage:
@@ -138,6 +139,7 @@ class Footage:
             digest.update(clip.path.name.encode())
         digest.update(self.owner.tobytes())
         digest.update(self.rows.tobytes())
+        digest.update(shared(recording(c.name) for c in self.sources))
         return digest.hexdigest()[:16]
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lapa_core.data.footage.split import held_back
+from lapa_core.data.footage.split import held_back, recording, shared
 from lapa_core.errors import DataError
 from lapa_core.label import lines, shard
 from lapa_core.label.plan import read_manifest
@@ -66,14 +66,15 @@ class Corpus:
         )  # fmt: skip
 
     def split(self, share: float, seed: int) -> tuple[Corpus, Corpus]:
-        """To learn from, and to hold back: whole clips, by their names.
+        """To learn from, and to hold back: whole recordings, by the names of their clips.
 
         Raises:
             DataError: one clip cannot be split.
         """
         if not share:
             return self, self.only(np.zeros(len(self), dtype=bool))
-        held = np.isin(self.clip, held_back(self.clip, self.clips, share, seed))
+        of = [recording(name) for name in self.clips]
+        held = np.isin(self.clip, held_back(self.clip, self.clips, share, seed, of))
         return self.only(~held), self.only(held)
 
     def fingerprint(self) -> str:
@@ -81,6 +82,7 @@ class Corpus:
         digest = hashlib.sha256(repr((self.texts, self.clips, self.center_crop)).encode())
         for array in (self.said, self.vision, self.latent, self.clip):
             digest.update(array.tobytes())
+        digest.update(shared(map(recording, self.clips)))
         return digest.hexdigest()[:16]
 
 
