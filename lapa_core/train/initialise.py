@@ -150,7 +150,7 @@ def smooth_tables(
     twice that.
 
     Args:
-        model: of actions.
+        model: of actions, or of latent actions alone.
         state_bins: bins of each number of the state; 0 without.
         pictures: of a prompt, which share the places' rows.
         seed: of what tells the numbers of the state, and the pictures, apart.
@@ -158,7 +158,7 @@ def smooth_tables(
     """
     scale, width = model.config.initializer_range, model.config.hidden_size
     generator = torch.Generator().manual_seed(seed)
-    if "action_embed.weight" not in learnt:
+    if model.config.action_vocab_size and "action_embed.weight" not in learnt:
         model.action_embed.weight.copy_(scale * _waves(len(model.action_embed.weight), width, 4))
     if model.config.state_vocab_size and "state_embed.weight" not in learnt:
         rows = _waves(state_bins, width, 4)

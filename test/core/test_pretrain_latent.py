@@ -30,7 +30,7 @@ from lapa_core.train.laq.options import SIZES
 from lapa_core.train.latent import recipe, shards
 from lapa_core.train.latent.feed import LatentFeed, sayable
 from lapa_core.train.presets import resolve
-from lapa_core.train.start import Start
+from lapa_core.train.start import Start, read_vqgan
 
 pytestmark = pytest.mark.torch
 
@@ -172,6 +172,33 @@ def test_it_first_learns_to_read(
     more = (*scratch(labelled), "--read-steps", "3", "--steps", "4")
     assert cli.main(command(labelled, tmp_path / "x", *more)) == 0
     assert "reading: 3 of 3 updates" in capsys.readouterr().err
+
+
+def test_places_of_a_new_model_begin_as_curves_and_a_learnt_ones_stay(
+    labelled: Path, tmp_path: Path
+) -> None:
+    """As in a fine-tune from nothing, so that the two differ by what was learnt alone."""
+    corpus = shards.read([labelled / "shards"])
+    options = resolve("debug", smooth_start=True, read_steps=1)
+    vqgan, words = read_vqgan(labelled / "vqgan")
+    start = Start.scratch(
+        "debug", vqgan=vqgan, tokenizer=words, sentences=corpus.texts,
+        changes={"vision_positions": corpus.vision.shape[1] + 1},
+    )  # fmt: skip
+    drawn = start.lapa.vision_position.weight.detach().clone()
+    ready = recipe._ready(start, corpus, options)
+    curves = ready.lapa.vision_position.weight.detach()
+    assert not torch.equal(drawn, curves)
+    ready.save_pretrained(tmp_path / "learnt")
+    again = recipe._ready(Start.checkpoint(tmp_path / "learnt"), corpus, options)
+    assert torch.equal(again.lapa.vision_position.weight, curves)
+
+    def neighbours(table: torch.Tensor) -> float:
+        side = int((len(table) - 1) ** 0.5)
+        places = table[: side * side].reshape(side, side, -1)
+        return float(torch.cosine_similarity(places[:, :-1], places[:, 1:], dim=-1).mean())
+
+    assert abs(neighbours(drawn)) < 0.2 < 0.5 < neighbours(curves)
 
 
 def test_what_is_too_long_to_be_said_is_left_out(labelled: Path) -> None:

@@ -21,7 +21,7 @@ from torch import nn
 from lapa_core.errors import CheckpointError
 from lapa_core.model import interface
 from lapa_core.model.checkpoint import DTYPES, Checkpoint
-from lapa_core.train import adapters, loop
+from lapa_core.train import adapters, initialise, loop
 from lapa_core.train.curves import Panels
 from lapa_core.train.latent.feed import LatentFeed, sayable
 from lapa_core.train.latent.shards import Corpus
@@ -176,4 +176,6 @@ def _ready(start: Start, corpus: Corpus, options: TrainOptions) -> Checkpoint:
     codes, crop = corpus.latent.shape[1], corpus.center_crop
     made_for = interface.latent(codes, origin, trained=True, center_crop=crop)
     lapa = start.lapa.to(DTYPES[options.weights])
+    if options.smooth_start and start.interface is None:
+        initialise.smooth_tables(lapa, seed=options.seed)
     return Checkpoint(made_for, lapa, start.vqgan, start.tokenizer)
