@@ -141,6 +141,25 @@ def test_guessing_by_frequency_is_the_measure(labelled: Path) -> None:
     assert recipe.frequency_loss(corpus, corpus, 8) < 0.2
 
 
+def test_whether_words_matter_is_asked_with_those_of_others(
+    labelled: Path, tmp_path: Path
+) -> None:
+    """Where the sentence alone tells the codes, that of another misleads."""
+    corpus = shards.read([labelled / "shards"])
+    alike = replace(corpus, said=np.zeros_like(corpus.said))
+    assert recipe.with_other_words(alike, 0) is None
+    told = replace(corpus, texts=("up", "down"), said=np.arange(len(corpus)) % 2)
+    other = recipe.with_other_words(told, 0)
+    assert other is not None and np.array_equal(other.said, 1 - told.said)
+    assert np.array_equal(other.vision, corpus.vision)
+    told.latent[:] = np.where(told.said == 0, 1, 6)[:, None]
+    options = resolve("debug", steps=60, lr=3e-3, validate_every=60, tracker="none")
+    vqgan, words = read_vqgan(labelled / "vqgan")
+    start = Start.scratch("debug", vqgan=vqgan, tokenizer=words, sentences=told.texts)
+    done = recipe.pretrain(start, told, tmp_path / "told", options, clean=True, text_weight=0.0)
+    assert done.best["relative"] < 0.6 < 1.0 < done.best["other_words"]
+
+
 def test_a_latent_model_is_what_a_fine_tuning_begins_with(
     labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

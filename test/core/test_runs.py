@@ -93,8 +93,12 @@ def test_latent_actions_are_compared_with_their_rivals_by_one_script(tmp_path: P
         return time.monotonic() - began
 
     first = run()
-    for count in (3, 6):
-        told = (tmp_path / f"wx250s/eval-{count}.txt").read_text("utf-8")
-        for name in ("scratch", "lapa", "vpt", "actionvla", "unipi"):
-            assert f"{name}-{count}" in told, told
+    rivals = ("read", "vpt", "actionvla", "unipi")
+    for count, others in ((3, ()), (6, rivals)):
+        told = (tmp_path / f"wx250s/compared-{count}.txt").read_text("utf-8")
+        firsts = [line.split("/")[-1] for line in told.splitlines() if line.startswith("first: ")]
+        assert firsts == [f"{name}-{count}.eval" for name in ("scratch", *others)], told
+        assert told.count(f"lapa-{count}.eval") == len(firsts)
+        for name in ("lapa", *others):
+            assert "knock" in (tmp_path / f"wx250s/{name}-{count}.txt").read_text("utf-8")
     assert run() < first

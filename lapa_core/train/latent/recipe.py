@@ -8,7 +8,7 @@ OUT is the checkpoint with the least validation error so far, which `lapa finetu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from lapa_core.train.task import Standing
 
 PANELS: Panels = (
     ("loss", ("train/loss", "validation/loss"), "nats a code"),
-    ("of guessing by frequency", ("validation/relative",), "loss"),
+    ("of guessing by frequency", ("validation/relative", "validation/other_words"), "loss"),
     ("codes right", ("train/token_accuracy", "validation/accuracy"), "share"),
     ("words", ("train/loss_text",), "nats a token"),
     ("speed", ("train/tokens_per_s",), "tokens/s"),
@@ -66,37 +66,65 @@ class LearnLatents(ModelTask):
         )  # fmt: skip
         super().__init__(checkpoint, feed, output, options, accelerator, "clips")
         self._held = LatentFeed(held, checkpoint.tokenizer, codes) if len(held) else None
+        other = with_other_words(held, options.seed)
+        self._other = LatentFeed(other, checkpoint.tokenizer, codes) if other else None
         self._guess = frequency_loss(learn, held, int(checkpoint.lapa.config.latent_vocab_size))
 
     @torch.no_grad()
     def validate(self, module: nn.Module, accelerator: Accelerator) -> dict[str, float] | None:
-        """Loss and share of right codes on the clips held back, after true codes."""
+        """Loss and share of right codes on the clips held back, after true codes.
+
+        `other_words` is that loss, of guessing's, when each picture is told what was said of
+        another: no more than `relative`, and the words do not matter.
+        """
         if self._held is None:
             return None
+        loss, right = self._judge(self._held, module, accelerator)
+        found = {"loss": loss, "accuracy": right, "relative": loss / self._guess}
+        if self._other is not None:
+            found["other_words"] = self._judge(self._other, module, accelerator)[0] / self._guess
+        return found
+
+    def _judge(
+        self, feed: LatentFeed, module: nn.Module, accelerator: Accelerator
+    ) -> tuple[float, float]:
+        """Loss [nats a code] and share of right codes, of all processes."""
         rank, world = accelerator.process_index, accelerator.num_processes
-        count = min(self.options.validation_samples, len(self._held))
-        chosen = np.linspace(0, len(self._held) - 1, count).round().astype(np.int64)
+        count = min(self.options.validation_samples, len(feed))
+        chosen = np.linspace(0, len(feed) - 1, count).round().astype(np.int64)
         found = []
         size = self.options.batch
         for at in range(0, count, size * world):  # as often in each process
             mine = chosen[at : at + size * world][rank::world]
             count_for = len(mine)
             mine = mine if count_for else chosen[:1]  # asked, as all are, and not counted
-            batch = self._held.batch(self._held.in_order(mine)).to(accelerator.device)
+            batch = feed.batch(feed.in_order(mine)).to(accelerator.device)
             losses = module(batch)
             right = float(losses.correct) / max(float(losses.counted), 1.0)
             found.append((count_for, float(losses.parts["latent"]), right))
         parts = np.array(gather_object(found) if world > 1 else found)
         loss = float(np.average(parts[:, 1], weights=parts[:, 0]))
-        right = float(np.average(parts[:, 2], weights=parts[:, 0]))
-        return {"loss": loss, "accuracy": right, "relative": loss / self._guess}
+        return loss, float(np.average(parts[:, 2], weights=parts[:, 0]))
 
     def told(self, errors: Mapping[str, float]) -> str:
         """Codes that are right, and the loss beside that of guessing."""
         return (
             f"codes right {100 * errors['accuracy']:.1f} %, loss {errors['loss']:.3f}, "
             f"{errors['relative']:.2f} of guessing by frequency"
-        )
+            + (f" ({errors['other_words']:.2f} with another's words)"
+               if "other_words" in errors else "")
+        )  # fmt: skip
+
+
+def with_other_words(corpus: Corpus, seed: int) -> Corpus | None:
+    """The same pictures and codes, each with what was said of another; None: all say the same."""
+    if len(np.unique(corpus.said)) < 2:
+        return None
+    chance = np.random.default_rng(seed)
+    other = corpus.said[chance.integers(len(corpus), size=len(corpus))]
+    while (same := other == corpus.said).any():
+        other[same] = corpus.said[chance.integers(len(corpus), size=int(same.sum()))]
+    return replace(corpus, said=other)
 
 
 def frequency_loss(learn: Corpus, held: Corpus, size: int) -> float:
