@@ -18,8 +18,8 @@ TEXT = "a model that tells latent actions from a picture and words"
 SHARED = (
     "steps", "batch", "accumulate", "lr", "schedule", "warmup", "weight_decay", "clip", "ema",
     "method", "lora_rank", "lora_alpha", "lora_dropout", "precision", "weights", "save_type",
-    "gradient_checkpointing", "compile", "shard", "read_steps", "smooth_start", "pad_to",
-    "word_noise",
+    "gradient_checkpointing", "compile", "shard", "read_steps", "smooth_start", "point_weight",
+    "point_layer", "pad_to", "word_noise",
     "validation", "validate_every", "validation_samples", "patience", "save_every", "keep",
     "log_every", "tracker", "threads", "seed",
 )  # fmt: skip

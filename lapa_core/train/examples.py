@@ -59,6 +59,8 @@ class Batch:
         points: (B, c, a, 2) int64 place in each picture where each arm acts next and the tool's
             heading there (`train.pointing`), or -100; None
             where that is not asked for.
+        changed: (B, N) float32 which image tokens will have changed by the end of the clip, NaN
+            where that is not known (`train.latent.changes`), or None where it is not asked for.
         here: (B, s) float64 state, from which some of the codes follow (`model.ways`), or None
             where none do.
     """
@@ -71,6 +73,7 @@ class Batch:
     lengths: Tensor
     values: Tensor | None = None
     points: Tensor | None = None
+    changed: Tensor | None = None
     here: Tensor | None = None
 
     def __len__(self) -> int:

@@ -32,37 +32,55 @@ TURNS = 32  # headings that are told apart in half a turn, after which two finge
 _SPREAD = 1.0  # of such places and headings, over which a target is spread: standard deviation
 
 
-class Pointing(nn.Module):
-    """Scores of all cells of a picture, of places in a cell and of headings, read from the tokens.
-
-    The cells of one picture compete: each token has to decide "it is me" or not, with the words
-    before it, and later layers can attend to the one that did.
+class Listener(nn.Module):
+    """Hears what the image tokens are after some layers, for a loss of its own.
 
     Args:
         model: whose layers are listened to.
         layer: after how many of them; 0 is half of them.
-        arms: that act.
 
     Raises:
         ConfigError: the model has no such layer.
     """
 
-    def __init__(self, model: LapaModel, layer: int, arms: int) -> None:
+    def __init__(self, model: LapaModel, layer: int) -> None:
         super().__init__()
         layers = model.model.layers
         if not 0 <= layer <= len(layers):
             raise ConfigError(f"point_layer must be 0 to {len(layers)}, got {layer}")
-        width = model.config.hidden_size
-        self.norm = nn.RMSNorm(width)
-        self.head = nn.Linear(width, arms)
-        self.fine = nn.Linear(width, arms * 2 * FINE)
-        self.turn = nn.Linear(width, arms * TURNS)
+        self.norm = nn.RMSNorm(model.config.hidden_size)
         self._heard: Tensor | None = None
         layers[(layer or (len(layers) + 1) // 2) - 1].register_forward_hook(self._listen)
 
     def _listen(self, module: nn.Module, inputs: Any, output: Any) -> None:
         del module, inputs
         self._heard = output[0] if isinstance(output, tuple) else output
+
+    def seen(self, batch: Batch, pictures: int) -> Tensor:
+        """(B, c, N, D) of the pictures' cells, once after the model's own forward."""
+        assert self._heard is not None
+        heard, self._heard = self._heard, None
+        cells = heard[batch.input_tables == Table.VISION]
+        return cells.view(len(batch), pictures, -1, heard.shape[-1])[:, :, :-1]  # no end mark
+
+
+class Pointing(Listener):
+    """Scores of all cells of a picture, of places in a cell and of headings, read from the tokens.
+
+    The cells of one picture compete: each token has to decide "it is me" or not, with the words
+    before it, and later layers can attend to the one that did.
+
+    Args:
+        model, layer: as of `Listener`.
+        arms: that act.
+    """
+
+    def __init__(self, model: LapaModel, layer: int, arms: int) -> None:
+        super().__init__(model, layer)
+        width = model.config.hidden_size
+        self.head = nn.Linear(width, arms)
+        self.fine = nn.Linear(width, arms * 2 * FINE)
+        self.turn = nn.Linear(width, arms * TURNS)
 
     def forward(self, batch: Batch) -> Tensor:
         """() which cell, where in it and how turned; after the model's own forward.
@@ -74,19 +92,15 @@ class Pointing(nn.Module):
             batch: with `points` (B, c, a, 2): the place on a grid `FINE` times as fine as the
                 cells in raster order, and the heading, one of `TURNS`; or `NOWHERE`.
         """
-        assert batch.points is not None and self._heard is not None
-        heard, self._heard = self._heard, None
-        pictures = batch.points.shape[1]
-        seen = heard[batch.input_tables == Table.VISION].view(
-            len(batch), pictures, -1, heard.shape[-1]
-        )[:, :, :-1]  # without the mark at the end
+        assert batch.points is not None
+        seen = self.seen(batch, batch.points.shape[1])
         side = round(seen.shape[2] ** 0.5)
         points, turn = batch.points.unbind(-1)
         known = points != NOWHERE
         place = torch.stack([points // (side * FINE), points % (side * FINE)], -1)
         cell = place // FINE
         cell = torch.where(known, cell[..., 0] * side + cell[..., 1], NOWHERE)
-        with torch.autocast(heard.device.type, enabled=False):
+        with torch.autocast(seen.device.type, enabled=False):
             seen = self.norm(seen.float())
             which = F.cross_entropy(
                 self.head(seen).transpose(2, 3).flatten(0, 2),

@@ -69,7 +69,8 @@ class TrainOptions:
     aim_also: str = option("", "what else it says before the actions, a list with commas: end, "
                            "turn, left, offset, height (docs/finetune.md)")  # fmt: skip
     point_weight: float = option(0.0, "weight of another loss: image tokens tell the cell in "
-                                 "which the tool acts next; 0: without", least=0)  # fmt: skip
+                                 "which the tool acts next (latent: those that will have changed "
+                                 "by the clip's end); 0: without", least=0)  # fmt: skip
     point_layer: int = option(0, "after how many layers they tell; 0: half of them", least=0)
     read_steps: int = option(0, "from scratch: first so many updates in which image tokens "
                              "learn to tell what the tokenizer's decoder draws of them",

@@ -14,6 +14,7 @@ from lapa_core.model import vocabulary
 from lapa_core.model.tokenizer import TextTokenizer
 from lapa_core.model.vocabulary import Table
 from lapa_core.train import examples
+from lapa_core.train.latent.changes import Changes
 from lapa_core.train.latent.shards import Corpus
 from lapa_core.train.sequences import Drawn, IntArray, Sequences
 
@@ -36,6 +37,7 @@ class LatentFeed(Sequences):
         corpus: at least one example.
         tokenizer: of the words.
         num_codes: of the VQGAN.
+        changes: asked which cells change, for a loss; None: nobody asks.
         word_noise: share of the examples whose instruction has words that nobody has heard.
         pad_to: length of all sequences; 0 takes each batch's longest.
         seed: of the order and of all draws.
@@ -49,13 +51,14 @@ class LatentFeed(Sequences):
         tokenizer: TextTokenizer,
         num_codes: int,
         *,
+        changes: Changes | None = None,
         word_noise: float = 0.0,
         pad_to: int = 0,
         seed: int = 0,
     ) -> None:
         if not len(corpus):
             raise DataError("not one example to learn from")
-        self._corpus = corpus
+        self._corpus, self._changes = corpus, changes
         nothing = np.zeros((1, corpus.vision.shape[1]), dtype=np.int64)
         codes = np.zeros(corpus.latent.shape[1], dtype=np.int64)
         super().__init__(
@@ -81,4 +84,4 @@ class LatentFeed(Sequences):
         del loss
         ids[(tables == Table.VISION) & (ids == 0)] = self._corpus.vision[drawn.samples].ravel()
         ids[tables == Table.LATENT] = self._corpus.latent[drawn.samples].ravel()
-        return {}
+        return {} if self._changes is None else {"changed": self._changes(drawn.samples)}

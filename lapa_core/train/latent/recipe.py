@@ -23,9 +23,10 @@ from lapa_core.model import interface
 from lapa_core.model.checkpoint import DTYPES, Checkpoint
 from lapa_core.train import adapters, initialise, loop
 from lapa_core.train.curves import Panels
+from lapa_core.train.latent.changes import Changes, LatentObjective
 from lapa_core.train.latent.feed import LatentFeed, sayable
 from lapa_core.train.latent.shards import Corpus
-from lapa_core.train.loss import TEXT_WEIGHT, Objective
+from lapa_core.train.loss import TEXT_WEIGHT
 from lapa_core.train.model_task import ModelTask
 from lapa_core.train.opening import begin, settle
 from lapa_core.train.presets import TrainOptions
@@ -36,7 +37,7 @@ PANELS: Panels = (
     ("loss", ("train/loss", "validation/loss"), "nats a code"),
     ("of guessing by frequency", ("validation/relative", "validation/other_words"), "loss"),
     ("codes right", ("train/token_accuracy", "validation/accuracy"), "share"),
-    ("words", ("train/loss_text",), "nats a token"),
+    ("words, what changes", ("train/loss_text", "train/loss_changes"), "nats a token, a cell"),
     ("speed", ("train/tokens_per_s",), "tokens/s"),
     ("learning rate, gradient", ("train/lr", "train/gradient_norm"), ""),
 )
@@ -57,11 +58,15 @@ class LearnLatents(ModelTask):
         accelerator: Accelerator,
         clean: bool,
         text_weight: float,
+        changes: Changes | None = None,
     ) -> None:
-        self.trainee = Objective(checkpoint.lapa, "latent", clean=clean, text_weight=text_weight)
+        self.trainee = LatentObjective(
+            checkpoint.lapa, options.point_weight if changes else 0.0, options.point_layer,
+            clean=clean, text_weight=text_weight,
+        )  # fmt: skip
         codes = checkpoint.vqgan.num_codes
         feed = LatentFeed(
-            learn, checkpoint.tokenizer, codes, word_noise=options.word_noise,
+            learn, checkpoint.tokenizer, codes, changes=changes, word_noise=options.word_noise,
             pad_to=options.pad_to, seed=options.seed,
         )  # fmt: skip
         super().__init__(checkpoint, feed, output, options, accelerator, "clips")
@@ -180,12 +185,19 @@ def pretrain(
         lines.insert(
             0, f"{long} examples are left out: their instruction is too long for a prompt"
         )
+    changes = Changes(learn, start.vqgan) if options.point_weight else None
+    if changes is not None and not len(changes):
+        lines.append(
+            "no clip has two examples: nobody knows what changes, and point_weight is off"
+        )
+        changes = None
     states = begin(output, facts, options, accelerator, source=start.name, resume=resume,
                    say=say, lines=lines)  # fmt: skip
     checkpoint = _ready(start, corpus, options)
     words = text_weight > 0
     adapters.adapt(checkpoint.lapa, options, accelerator.device, "latent", words)
-    task = LearnLatents(checkpoint, learn, held, output, options, accelerator, clean, text_weight)
+    task = LearnLatents(checkpoint, learn, held, output, options, accelerator, clean, text_weight,
+                        changes)  # fmt: skip
     begins = not (resume and states.facts())
     if options.read_steps and begins and start.interface is None:
         task.read(say if accelerator.is_main_process else lambda _: None)
