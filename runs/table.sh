@@ -1,9 +1,9 @@
 #!/bin/sh
 # Is video nobody labelled worth something? Policies of few demonstrations, begun from nothing
 # (scratch), from latent actions of video (lapa), from motions that an inverse dynamics model of
-# those demonstrations tells of it (vpt), from its true motions (actionvla), from having read its
-# pictures alone (read), and the plan in pictures that the inverse dynamics model then follows
-# (unipi), in the same scenes.
+# those demonstrations tells of it (vpt), from its true motions (actionvla), from latent actions
+# without having to tell what will change (plain), from having read its pictures alone (read), and the
+# plan in pictures that the inverse dynamics model then follows (unipi), in the same scenes.
 #   runs/table.sh FOLDER [SIZE] [ROBOT]   SIZE: gpu (default), cpu (two cores, some 4 hours, 8 GB;
 #                                         without unipi, and the rivals of 150 demonstrations alone)
 #                                         or debug (by the tests); ROBOT: of the video; wx250s, as in
@@ -90,6 +90,8 @@ $lapa pretrain laq "$here/video" --preset $preset --cache "$here/frames" --worke
 labels lapa --laq "$here/laq"
 step "pretrain read: pictures, and hardly an update more"
 latent read lapa --steps 2 --warmup 1
+step "pretrain plain"
+latent plain lapa --point-weight 0 $pretraining
 for count in $full; do
     step "an inverse dynamics model of $count demonstrations"
     $lapa pretrain idm "$work/demos-$count" --preset $preset --workers $workers --resume \
@@ -120,6 +122,7 @@ policy() {
 # rivals COUNT: those that are not made of every size.
 rivals() {
     policy "$here/read" "$1" --from "$here/latent-read" $onward
+    policy "$here/plain" "$1" --from "$here/latent-plain" $onward
     policy "$here/vpt" "$1" --from "$here/latent-vpt-$1" $onward
     policy "$here/actionvla" "$1" --from "$here/latent-actionvla" $onward
     if [ -n "$imagining" ]; then
@@ -132,8 +135,8 @@ rivals() {
 }
 # against COUNT: lapa beside every other, over the same starts.
 against() {
-    for other in "$work/scratch-$1" "$here/read-$1" "$here/vpt-$1" "$here/actionvla-$1" \
-        "$here/unipi-$1"; do
+    for other in "$work/scratch-$1" "$here/read-$1" "$here/plain-$1" "$here/vpt-$1" \
+        "$here/actionvla-$1" "$here/unipi-$1"; do
         if [ -d "$other.eval" ]; then $lapa eval --compare "$other.eval" "$here/lapa-$1.eval"; fi
     done > "$here/compared-$1.txt"
     cat "$here/compared-$1.txt"

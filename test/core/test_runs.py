@@ -93,7 +93,7 @@ def test_latent_actions_are_compared_with_their_rivals_by_one_script(tmp_path: P
         return time.monotonic() - began
 
     first = run()
-    rivals = ("read", "vpt", "actionvla", "unipi")
+    rivals = ("read", "plain", "vpt", "actionvla", "unipi")
     for count, others in ((3, ()), (6, rivals)):
         told = (tmp_path / f"wx250s/compared-{count}.txt").read_text("utf-8")
         firsts = [line.split("/")[-1] for line in told.splitlines() if line.startswith("first: ")]
