@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from test_controller import Bench
-from test_lean import SHOULDER, WAIST, Leaning
+from test_lean import SHOULDER, WAIST, Leaning, over_the_table
 
 from lapa_core import robot as robots
 from lapa_core.control.controller import ArmController
@@ -86,13 +86,7 @@ def test_one_that_leans_gives_way_beside_one_whose_joint_states_are_missing() ->
 
 
 def test_who_is_pushed_in_a_joint_move_holds_and_gives_way_once() -> None:
-    bench = Leaning()
-    bench.enable()
-    bench.send(0.0)
-    bench.tick(30)
-    for _ in range(9):
-        bench.send(0, 0, -0.02)
-        bench.tick(10)
+    bench = over_the_table()
     bench.tick(20)
     bench.controller.move_to("start", bench.now_s)
     bench.tick(2)
