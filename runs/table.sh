@@ -4,7 +4,7 @@
 # those demonstrations tells of it (vpt), from its true motions (actionvla), from latent actions
 # without having to tell what will change (plain), from having read its pictures alone (read), and the
 # plan in pictures that the inverse dynamics model then follows (unipi), in the same scenes.
-#   runs/table.sh FOLDER [SIZE] [ROBOT]   SIZE: gpu (default), cpu (two cores, some 4 hours, 8 GB;
+#   runs/table.sh FOLDER [SIZE] [ROBOT]   SIZE: gpu (default), cpu (two cores; reckoned 4 to 5 hours;
 #                                         without unipi, and the rivals of 150 demonstrations alone)
 #                                         or debug (by the tests); ROBOT: of the video; wx250s, as in
 #                                         the demonstrations, or vx300s: another embodiment

@@ -131,3 +131,16 @@ def test_it_is_left_out_where_nothing_comes_after(tmp_path: Path) -> None:
     assert "loss_changes" not in metrics
     with pytest.raises(ConfigError, match="point_layer must be 0 to"):
         LatentObjective(start(made).lapa, 1.0, 99)
+
+
+def test_a_run_from_before_that_did_without_is_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its options had the weight already, and nothing asked for it."""
+    made = corpus()
+    options = resolve("debug", steps=4, validate_every=4, point_weight=1.0, tracker="none")
+    with monkeypatch.context() as before:
+        before.setattr(Changes, "__len__", lambda _: 0)
+        recipe.pretrain(start(made), made, tmp_path / "latent", options, clean=True)
+    with pytest.raises(ConfigError, match="changes: None then, True now"):
+        recipe.pretrain(start(made), made, tmp_path / "latent", options, clean=True, resume=True)

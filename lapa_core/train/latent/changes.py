@@ -29,8 +29,9 @@ from lapa_core.train.loss import Losses, Objective
 from lapa_core.train.pointing import Listener
 
 # Entries further apart than this share of what two cells of the corpus are, in the mean of
-# squares, show something else. Of a simulated table's cells that stood still 99 % were nearer, of
-# those whose pixels changed by three levels and more 90 % further.
+# squares, show something else. With the shipped tokenizer, in 60 simulated demonstrations: of the
+# cells whose pixels changed by half a level and less 97.7 % were nearer, of those that changed by
+# more than three 98.5 % further.
 APART = 0.05
 SAMPLE = 4096  # cells that the mean is taken of
 

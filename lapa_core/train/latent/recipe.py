@@ -191,6 +191,8 @@ def pretrain(
             "no clip has two examples: nobody knows what changes, and point_weight is off"
         )
         changes = None
+    if changes is not None:  # a run from before, whose options say so already, did without
+        facts["changes"] = True
     states = begin(output, facts, options, accelerator, source=start.name, resume=resume,
                    say=say, lines=lines)  # fmt: skip
     checkpoint = _ready(start, corpus, options)
